@@ -11,14 +11,16 @@ void Totals::note_end(const std::string& test, bool failed) {
     if (failed) {
         ++failed_;
     } else if (!reason.empty()) {
+        ++skipped_;
         skips_.push_back({test, std::move(reason)});
     } else {
         ++passed_;
     }
 }
 
-void Totals::note_not_run(const std::string& test, const std::string& reason) {
-    skips_.push_back({test, reason});
+void Totals::note_none_run(std::uint64_t tests, const std::string& reason) {
+    skipped_ += tests;
+    skips_.push_back({"all " + std::to_string(tests) + " tests", reason});
 }
 
 void Totals::print(std::FILE* out, const std::string& suite) const {
@@ -28,8 +30,12 @@ void Totals::print(std::FILE* out, const std::string& suite) const {
     if (seeds_run_ != 0) {
         std::fprintf(out, "seeds run: %" PRIu64 "\n", seeds_run_);
     }
-    std::fprintf(out, "suite %s: %" PRIu64 " passed, %" PRIu64 " failed, %zu skipped\n", suite.c_str(),
-                 passed_, failed_, skips_.size());
+    std::fprintf(out,
+                 "suite %s: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64
+                 " skipped
+                 ", suite.c_str(), passed_,
+                 failed_,
+                 skipped_);
     std::fflush(out);
 }
 

@@ -19,20 +19,20 @@ namespace weir::test {
 class Totals {
 public:
     /// The running test case asks to be skipped.
-    void note_skip(std::string reason) { pending_skip_ = std::move(reason); }
+    void note_skip(const std::string& reason) { pending_skip_ = reason; }
 
     /// A test case ended. A failure counts even when the test also asked to be skipped.
     void note_end(const std::string& test, bool failed);
 
-    /// A test case that was not even started.
-    void note_not_run(const std::string& test, const std::string& reason);
+    /// No test case of the program was started; they share one line `skipped: all N tests (<reason>)`.
+    void note_none_run(std::uint64_t tests, const std::string& reason);
 
     /// A test body ran on one more seed.
     void note_seed() { ++seeds_run_; }
 
     [[nodiscard]] std::uint64_t passed() const { return passed_; }
     [[nodiscard]] std::uint64_t failed() const { return failed_; }
-    [[nodiscard]] std::uint64_t skipped() const { return skips_.size(); }
+    [[nodiscard]] std::uint64_t skipped() const { return skipped_; }
 
     void print(std::FILE* out, const std::string& suite) const;
 
@@ -46,6 +46,7 @@ private:
     std::vector<Skip> skips_;
     std::uint64_t passed_ = 0;
     std::uint64_t failed_ = 0;
+    std::uint64_t skipped_ = 0;
     std::uint64_t seeds_run_ = 0;
 };
 
