@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// Bytes.
+//
+// Operations take and give spans of std::byte. Text is bytes too: bytes_of() and text_of() view one as the
+// other without a copy.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+namespace weir {
+
+using Bytes = std::span<std::byte>;
+using ConstBytes = std::span<const std::byte>;
+
+/// The characters of `text` as bytes; the view lives as long as the characters do.
+[[nodiscard]] inline ConstBytes bytes_of(std::string_view text) noexcept {
+    return std::as_bytes(std::span<const char>(text.data(), text.size()));
+}
+
+/// The object representation of a trivially copyable object.
+template <class T>
+    requires std::is_trivially_copyable_v<T> && (!std::is_convertible_v<const T&, std::string_view>)
+[[nodiscard]] ConstBytes bytes_of(const T& object) noexcept {
+    return std::as_bytes(std::span<const T, 1>(&object, 1));
+}
+template <class T>
+    requires std::is_trivially_copyable_v<T>
+[[nodiscard]] Bytes writable_bytes_of(T& object) noexcept {
+    return std::as_writable_bytes(std::span<T, 1>(&object, 1));
+}
+
+/// Bytes as characters; the view lives as long as the bytes do.
+[[nodiscard]] inline std::string_view text_of(ConstBytes bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace weir

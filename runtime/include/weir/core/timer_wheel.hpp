@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// Timers.
+//
+// One structure holds every timer of a scheduler. Time is cut into ticks of 2^20 ns (1.05 ms). A timer that is
+// due in the current tick or earlier sits in a small heap and fires to the nanosecond; a later one sits in a
+// bucket of a hierarchical wheel, a linked list, where arming and disarming are O(1) however many timers live.
+// When time reaches a bucket its timers move down a level or into the heap.
+//
+// The wheel has `slots` buckets per level. 16 suits a few timers; with 65,536 (512 KiB) a timer due within
+// 68 s is filed once and never moved again, which is what a million live timers want.
+//
+// After Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987.
+#pragma once
+
+#include "weir/core/heap.hpp"
+#include "weir/core/time.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace weir {
+
+class TimerWheel;
+
+/// One timer. Pinned while armed; whoever owns it disarms it before it dies. 48 bytes on 64-bit.
+class Timer : public HeapNode {
+public:
+    using Fire = void (*)(Timer&) noexcept;
+
+    explicit constexpr Timer(Fire fire) noexcept : fire_(fire) {}
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+    ~Timer() { WEIR_ASSERT(!armed()); }
+
+    [[nodiscard]] bool armed() const noexcept { return place_ != place_none; }
+    [[nodiscard]] Instant at() const noexcept { return instant_of_ns(at_ns_); }
+
+private:
+    friend class TimerWheel;
+    static constexpr std::uint32_t place_none = 0xffff'ffff;
+    static constexpr std::uint32_t place_heap = 0xffff'fffe;
+
+    std::int64_t at_ns_ = 0;
+    Fire fire_;
+    std::uint32_t place_ = place_none;   // the bucket, or one of the two above
+};
+
+class TimerWheel {
+public:
+    static constexpr unsigned tick_shift = 20;
+    static constexpr std::size_t slots_min = 16;
+    static constexpr std::size_t slots_max = 65'536;
+
+    /// Levels that `slots` buckets each need to cover 2^30 ticks (13 days); later timers wait in a list.
+    [[nodiscard]] static constexpr unsigned levels_of(std::size_t slots) noexcept {
+        const unsigned bits = bits_of(slots);
+        return (30 + bits - 1) / bits;
+    }
+    /// Bytes of storage that a wheel with `slots` buckets per level needs, 8-aligned.
+    [[nodiscard]] static constexpr std::size_t storage_size(std::size_t slots) noexcept {
+        const std::size_t levels = levels_of(slots);
+        const std::size_t heads = levels * slots * sizeof(void*);
+        return (heads + 7) / 8 * 8 + levels * words_of(slots) * sizeof(std::uint64_t);
+    }
+
+    constexpr TimerWheel() noexcept = default;
+    TimerWheel(const TimerWheel&) = delete;
+    TimerWheel& operator=(const TimerWheel&) = delete;
+
+    /// `slots` is a power of two from slots_min to slots_max; `storage` has storage_size(slots) bytes,
+    /// 8-aligned, and outlives the wheel.
+    void start(std::span<std::byte> storage, std::size_t slots, Instant now) noexcept;
+
+    /// Arms an idle timer to fire once at `at`; with slack, at the roundest instant of [at, at + slack], so
+    /// that timers which need no precision fire together.
+    void arm(Timer& timer, Instant at, Duration slack = Duration::zero()) noexcept;
+    /// Does nothing for an idle timer.
+    void disarm(Timer& timer) noexcept;
+
+    /// Fires at most `count_max` timers that are due at `now`; returns how many fired.
+    std::size_t fire_due(Instant now, std::size_t count_max) noexcept;
+
+    /// When to look again: not later than the earliest timer, `never` without one. With at most eight timers
+    /// in the earliest bucket it is exact.
+    [[nodiscard]] Instant next() const noexcept;
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+
+private:
+    struct Earlier {
+        bool operator()(const Timer& left, const Timer& right) const noexcept {
+            return left.at_ns_ < right.at_ns_;
+        }
+    };
+    struct Bucket {
+        unsigned level;
+        std::uint64_t slot;
+        std::uint64_t first_tick;
+        bool found;
+    };
+
+    static constexpr unsigned bits_of(std::size_t slots) noexcept {
+        unsigned bits = 0;
+        while ((std::size_t{1} << bits) < slots) ++bits;
+        return bits;
+    }
+    static constexpr std::size_t words_of(std::size_t slots) noexcept { return (slots + 63) / 64; }
+
+    [[nodiscard]] Bucket earliest_bucket() const noexcept;
+    [[nodiscard]] std::uint64_t overflow_tick() const noexcept;
+    void place(Timer& timer) noexcept;
+    void link(HeapNode*& head, Timer& timer, std::uint32_t place) noexcept;
+    void replace_all(HeapNode*& head) noexcept;
+    void advance(std::uint64_t tick) noexcept;
+
+    Heap<Timer, Earlier> near_;
+    HeapNode** heads_ = nullptr;          // levels x slots
+    std::uint64_t* occupied_ = nullptr;   // levels x words: one bit per nonempty bucket
+    HeapNode* overflow_ = nullptr;        // beyond the highest level
+    std::uint64_t cursor_ = 0;            // the current tick: everything due in it or before is in near_
+    std::size_t count_ = 0;
+    std::uint32_t slots_ = 0;
+    std::uint8_t bits_ = 0;
+    std::uint8_t levels_ = 0;
+};
+
+}  // namespace weir

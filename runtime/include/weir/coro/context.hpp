@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// What tasks need of the world: frames, a ready list, timers, a clock.
+//
+// A Context is all that this layer knows of the scheduler, which derives from it. Backends are not seen here.
+#pragma once
+
+#include "weir/core/time.hpp"
+#include "weir/core/timer_wheel.hpp"
+#include "weir/coro/frame_pool.hpp"
+#include "weir/coro/ready.hpp"
+
+#include <cstdint>
+
+namespace weir {
+
+class TaskState;
+
+class Context {
+public:
+    /// How many operations a task may complete in a row without going through the ready list.
+    static constexpr int credit_full = 64;
+
+    constexpr Context() noexcept = default;
+    Context(const Context&) = delete;
+    Context& operator=(const Context&) = delete;
+
+    FramePool frames;
+    ReadyList ready;
+    TimerWheel timers;
+    int credit = credit_full;
+
+    /// The time as this scheduler sees it, read now: monotonic, or simulated.
+    [[nodiscard]] Instant now() const noexcept { return simulated_ ? turn_time : MonotonicClock::now(); }
+
+    Instant turn_time{};   ///< when the current turn began
+    std::uint64_t tasks_started = 0;
+
+protected:
+    bool simulated_ = false;
+};
+
+}  // namespace weir

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "weir/coro/frame_pool.hpp"
+
+#include <new>
+
+namespace weir {
+
+bool FramePool::start(std::span<std::byte> arena, std::span<const FrameClass> classes) noexcept {
+    WEIR_ASSERT(live() == 0);
+    WEIR_ASSERT(reinterpret_cast<std::uintptr_t>(arena.data()) % alignment == 0);
+    arena_ = arena;
+    cut_ = 0;
+    for (Class& slot : classes_) slot = Class{};
+    for (const FrameClass& wanted : classes) {
+        for (std::uint32_t i = 0; i < wanted.count; ++i) {
+            const std::size_t index = class_of(wanted.size);
+            if (wanted.size > size_max || size_of_class(index) > arena_.size() - cut_) return false;
+            Class& slot = classes_[index];
+            slot.free = ::new (arena_.data() + cut_) FreeBlock{slot.free};
+            cut_ += size_of_class(index);
+            ++slot.blocks;
+        }
+    }
+    return true;
+}
+
+void* FramePool::cut(std::size_t size) noexcept {
+    const std::size_t index = class_of(size);
+    const std::size_t block_size = size_of_class(index);
+    if (block_size > arena_.size() - cut_) return refuse(size);
+    Class& slot = classes_[index];
+    std::byte* const block = arena_.data() + cut_;
+    cut_ += block_size;
+    ++slot.blocks;
+    if (++slot.in_use > slot.peak) slot.peak = slot.in_use;
+    return block;
+}
+
+void* FramePool::refuse(std::size_t size) noexcept {
+    refused_ = size;
+    return nullptr;
+}
+
+std::size_t FramePool::live() const noexcept {
+    std::size_t total = 0;
+    for (const Class& slot : classes_) total += slot.in_use;
+    return total;
+}
+
+FrameUsage FramePool::usage(std::size_t index) const noexcept {
+    WEIR_ASSERT(index < class_count);
+    const Class& slot = classes_[index];
+    return {static_cast<std::uint32_t>(size_of_class(index)), slot.blocks, slot.in_use, slot.peak};
+}
+
+}  // namespace weir

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// A finished child queues its slot, not its parent: the slot's turn in the ready list is where the frame is freed
+// (never inside the child's own final suspension) and the policy applied.
+#include "weir/coro/group.hpp"
+
+namespace weir {
+
+Group::Group(std::span<Slot> slots, GroupPolicy policy) noexcept : slots_(slots), policy_(policy), body_item_(*this) {
+    for (Slot& slot : slots_) {
+        slot.group = this;
+        slot.next_free = free_;
+        free_ = &slot;
+    }
+}
+
+Result<void> Group::spawn(Task<> child, Priority priority) noexcept {
+    if (child.hollow()) {
+        return failure(Errc::no_frame, "spawn", context_->frames.refused_size(), context_->frames.capacity());
+    }
+    if (scope_.stopped()) return failure(Errc::cancelled, "spawn");
+    if (free_ == nullptr) return failure(Errc::no_group_slot, "spawn", 0, slots_.size());
+    Slot& slot = *std::exchange(free_, free_->next_free);
+    ++live_;
+    slot.child = child.release();
+    slot.set_priority(priority);
+    auto& promise = slot.child.promise();
+    promise.set_slot(slot.result);
+    promise.bind(*context_, scope_, slot, parent_);
+    promise.set_priority(priority);
+    promise.begin_later();
+    return {};
+}
+
+void Group::child_ended(ReadyItem& item) noexcept {
+    auto& slot = static_cast<Slot&>(item);
+    Group& group = *slot.group;
+    std::exchange(slot.child, nullptr).destroy();
+    WEIR_ASSERT(slot.result.has_value());
+    if (!*slot.result) group.note(slot.result->error());
+    slot.result.reset();
+    slot.next_free = std::exchange(group.free_, &slot);
+    --group.live_;
+    if (group.live_ == 0 && group.body_done_) group.context_->ready.push_front(*group.waiter_);
+}
+
+void Group::note(const Error& error) noexcept {
+    if (scope_.stopped() && error == Errc::cancelled) return;
+    if (policy_.handler != nullptr) {
+        policy_.handler(error, policy_.context);
+        return;
+    }
+    if (!error_) error_ = error;
+    scope_.request_stop();
+}
+
+bool Group::start(const Start& start, Task<>::Wait& body) noexcept {
+    context_ = &start.context;
+    waiter_ = &start.waiter;
+    parent_ = &start.task;
+    body_ = &body;
+    scope_.enter(start.scope);
+    body_item_.set_priority(start.waiter.priority());
+    if (body.start(Start{start.context, scope_, body_item_, start.task})) end_body();
+    return body_done_ && live_ == 0;
+}
+
+void Group::body_ended(ReadyItem& item) noexcept {
+    Group& group = static_cast<Body&>(item).group;
+    group.end_body();
+    if (group.live_ == 0) group.context_->ready.push_front(*group.waiter_);
+}
+
+void Group::end_body() noexcept {
+    body_result_ = body_->take();
+    body_done_ = true;
+    if (!*body_result_) scope_.request_stop();
+}
+
+Result<void> Group::take(Task<>::Wait&) noexcept {
+    scope_.leave();
+    if (error_) return failure(*error_);   // a child's error stopped the body: the cause is the result
+    WEIR_ASSERT(body_result_.has_value());
+    return *body_result_;
+}
+
+void Group::visit(PendingVisitor& visitor, const Task<>::Wait& body) const noexcept {
+    if (!body_done_) visitor.on_pending(body);
+    for (const Slot& slot : slots_) {
+        if (slot.child) visitor.on_task(slot.child.promise());
+    }
+}
+
+}  // namespace weir
