@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""The ways in which weir is built here. tools/configure, tools/test, tools/demo and tools/bench share this table."""
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """A build folder and how its suites are run."""
+
+    name: str
+    about: str
+    compiler: str = "g++"
+    options: tuple[str, ...] = ()
+    triplet: str = ""  # cross-built for, when not empty
+    build: str = ""  # the folder under build/, when another configuration's build serves
+    wrapper: tuple[str, ...] = ()  # put before each test program, relative to the build folder
+    purposes: tuple[str, ...] = ("build", "tests")  # of tools/packages
+    suites: bool = True
+    slowness: int = 1  # multiplies time limits
+
+    @property
+    def folder(self) -> pathlib.Path:
+        return ROOT / "build" / (self.build or self.name)
+
+
+STRICT = ("-Dwerror=true",)
+
+CONFIGURATIONS = {
+    c.name: c
+    for c in [
+        Configuration("gcc", "g++ -O2", options=STRICT),
+        Configuration(
+            "clang-asan",
+            "clang++ -O0 with AddressSanitizer and UndefinedBehaviorSanitizer",
+            compiler="clang++",
+            # -O0: at -O1 clang's sanitizer misses a resumed dead frame.
+            options=STRICT + ("-Doptimization=0", "-Db_sanitize=address,undefined", "-Db_lundef=false"),
+            purposes=("build", "tests", "clang"),
+            slowness=3,
+        ),
+        Configuration(
+            "clang",
+            "clang++ -O2, which elides coroutine frames",
+            compiler="clang++",
+            options=STRICT,
+            purposes=("build", "tests", "clang"),
+        ),
+        Configuration(
+            "no-io_uring",
+            "the gcc build, with io_uring forbidden by seccomp",
+            build="gcc",
+            options=STRICT,
+            wrapper=("tests/without_io_uring",),
+        ),
+        Configuration(
+            "aarch64",
+            "64-bit ARM under user-mode emulation",
+            options=STRICT,
+            triplet="aarch64-linux-gnu",
+            purposes=("build", "tests", "arm"),
+            slowness=5,
+        ),
+        Configuration(
+            "armhf",
+            "32-bit ARM with 64-bit time_t under user-mode emulation",
+            options=STRICT,
+            triplet="arm-linux-gnueabihf",
+            purposes=("build", "tests", "arm"),
+            slowness=5,
+        ),
+        Configuration(
+            "no-liburing",
+            "g++ -O0, without liburing",
+            options=STRICT + ("-Doptimization=0", "-Ddebug=false", "-Dio_uring=disabled", "-Dtests=false"),
+            purposes=("build",),
+            suites=False,
+        ),
+        Configuration(
+            "release",
+            "g++ -O2 without debug information: the demonstration",
+            options=("-Dbuildtype=release", "-Doptimization=2", "-Dtests=false"),
+            purposes=("build",),
+            suites=False,
+        ),
+        Configuration(
+            "bench",
+            "g++ -O2 without debug information: the benchmarks",
+            options=("-Dbuildtype=release", "-Doptimization=2", "-Dtests=false", "-Dexamples=false", "-Dbench=true"),
+            purposes=("build", "bench"),
+            suites=False,
+        ),
+    ]
+}
+
+
+class BuildFailed(Exception):
+    """Its text is what the failed tool printed."""
+
+
+def run(command: list[str], **keywords) -> str:
+    """Runs a command that must succeed, and returns what it printed."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        **keywords,
+    )
+    if done.returncode != 0:
+        raise BuildFailed(f"$ {' '.join(command)}\n{done.stdout}")
+    return done.stdout
+
+
+def install(purposes: set[str], allowed: bool) -> None:
+    """Installs what the purposes need; not allowed, it names what is missing and raises SystemExit."""
+    command = [str(ROOT / "tools/install-packages"), *([] if allowed else ["--no-install"]), *sorted(purposes)]
+    status = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+    if status != 0:
+        raise SystemExit(status)
+
+
+def configure(configuration: Configuration) -> None:
+    """Sets the build folder up, unless it is already set up in just this way."""
+    folder = configuration.folder
+    options = list(configuration.options)
+    if configuration.triplet:
+        print(run([str(ROOT / "tools/sysroot"), configuration.triplet]), end="", flush=True)
+        options += [
+            f"--cross-file=build/sysroot/{configuration.triplet}.ini",
+            f"--cross-file=cross/{configuration.triplet}.ini",
+        ]
+    stamp = folder / "configuration.json"
+    wanted = json.dumps([configuration.compiler, options, str(folder)])
+    is_set_up = (folder / "build.ninja").exists()
+    if is_set_up and stamp.exists() and stamp.read_text() == wanted:
+        return
+    environment = {k: v for k, v in os.environ.items() if k not in ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")}
+    environment["CXX"] = configuration.compiler
+    run(["meson", "setup", *(["--wipe"] if is_set_up else []), *options, str(folder), str(ROOT)], env=environment)
+    stamp.write_text(wanted)
+
+
+def compile(configuration: Configuration, *targets: str) -> str:
+    """Builds, and returns what the compilers said."""
+    return run(["ninja", "-C", str(configuration.folder), *targets])

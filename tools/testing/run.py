@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The driver behind tools/test."""
+import argparse
+import concurrent.futures
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from testing import checks, configurations, outcome, suites  # noqa: E402
+from testing.checks import CHECKS  # noqa: E402
+from testing.configurations import CONFIGURATIONS  # noqa: E402
+
+DEFAULT_CONFIGURATION = "gcc"
+LINTS = "lints"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/test",
+        description="Builds weir and runs its tests: by default the suites of one g++ -O2 build, and the lints.",
+        epilog="The last line is `N passed, N failed, N skipped`; the exit status is 0 only when none failed.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a configuration, a suite, a check, or `lints`")
+    parser.add_argument("--all", action="store_true", help="the whole matrix")
+    parser.add_argument("--no-install", action="store_true", help="name missing packages and stop")
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    return parser.parse_args()
+
+
+def print_list() -> None:
+    print("configurations:")
+    for configuration in CONFIGURATIONS.values():
+        print(f"  {configuration.name:24} {configuration.about}")
+    print("checks (`lints` means all of them that need no other tool than a compiler and clang-format):")
+    for check in CHECKS.values():
+        print(f"  {check.name:24} {check.about}")
+    print("suites:")
+    built = CONFIGURATIONS[DEFAULT_CONFIGURATION]
+    if (built.folder / "build.ninja").exists():
+        print("  " + "\n  ".join(suites.names(built)))
+    else:
+        print("  (known once there is a build)")
+
+
+class Selection:
+    """What the names on the command line mean."""
+
+    def __init__(self, names: list[str], everything: bool):
+        self.configurations = [CONFIGURATIONS[n] for n in names if n in CONFIGURATIONS]
+        self.checks = [CHECKS[n] for n in names if n in CHECKS]
+        if LINTS in names:
+            self.checks += [c for c in CHECKS.values() if c.always and c not in self.checks]
+        # Names of suites can be judged only when a build knows them.
+        self.suites = [n for n in names if n not in CONFIGURATIONS and n not in CHECKS and n != LINTS]
+        self.everything = everything
+        if everything:
+            self.configurations = list(CONFIGURATIONS.values())
+            self.checks = list(CHECKS.values())
+        elif not names:
+            self.checks = [c for c in CHECKS.values() if c.always]
+        if not self.configurations and (self.suites or not names):
+            self.configurations = [CONFIGURATIONS[DEFAULT_CONFIGURATION]]
+
+    def to_build(self) -> list[configurations.Configuration]:
+        """One configuration per build folder, in the table's order."""
+        wanted = {c.folder: c for c in self.configurations}
+        for check in self.checks:
+            for name in check.builds:
+                wanted.setdefault(CONFIGURATIONS[name].folder, CONFIGURATIONS[name])
+        return [c for c in CONFIGURATIONS.values() if c in wanted.values()]
+
+    def purposes(self) -> set[str]:
+        wanted = {"python"}
+        for each in [*self.to_build(), *self.configurations, *self.checks]:
+            wanted.update(each.purposes)
+        return wanted
+
+    def suites_of(self, configuration: configurations.Configuration) -> list[str]:
+        there = suites.names(configuration)
+        if self.suites:
+            return [n for n in there if suites.matching(n, self.suites)]
+        return [n for n in there if self.everything or n not in suites.ONLY_ON_REQUEST]
+
+
+class Run:
+    def __init__(self):
+        self.outcomes: list[outcome.Outcome] = []
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
+
+    def take(self, result: outcome.Outcome) -> None:
+        self.outcomes.append(result)
+        if result.failed:
+            print(f"---- {result.name}\n{result.log.rstrip()}\n----")
+        self.say(f"{result.name}: {result.line()}")
+        for skip in result.skips:
+            print(f"          {skip}", flush=True)
+
+    def build(self, configuration: configurations.Configuration) -> bool:
+        self.say(f"building {configuration.folder.name}: {configuration.about}")
+        try:
+            configurations.configure(configuration)
+            configurations.compile(configuration)
+        except configurations.BuildFailed as failure:
+            self.take(outcome.of_check(f"build {configuration.folder.name}", False, str(failure)))
+            return False
+        if not configuration.suites:
+            self.take(outcome.of_check(f"build {configuration.folder.name}", True, ""))
+        return True
+
+
+def main() -> int:
+    asked = arguments()
+    if asked.list:
+        print_list()
+        return 0
+    selection = Selection(asked.names, asked.all)
+    configurations.install(selection.purposes(), allowed=not asked.no_install)
+
+    run = Run()
+    built = {c.folder for c in selection.to_build() if run.build(c)}
+    unknown = set(selection.suites)
+    for configuration in selection.configurations:
+        if not configuration.suites or configuration.folder not in built:
+            unknown.clear()
+            continue
+        chosen = selection.suites_of(configuration)
+        unknown -= {w for w in unknown if any(suites.matching(n, [w]) for n in chosen)}
+        if chosen:
+            for result in suites.run(configuration, chosen):
+                run.take(result)
+    for name in sorted(unknown):
+        run.take(outcome.of_check(name, False, "no suite, configuration or check has this name: tools/test --list"))
+
+    ready = []
+    for check in selection.checks:
+        if all(CONFIGURATIONS[name].folder in built for name in check.builds):
+            ready.append(check)
+        else:
+            run.take(outcome.of_check(check.name, False, "needs a build that failed"))
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for result in pool.map(checks.run, ready):
+            run.take(result)
+
+    lines, status = outcome.summary(run.outcomes)
+    run.say("done")
+    print("\n".join(lines), flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
