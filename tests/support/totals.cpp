@@ -30,12 +30,8 @@ void Totals::print(std::FILE* out, const std::string& suite) const {
     if (seeds_run_ != 0) {
         std::fprintf(out, "seeds run: %" PRIu64 "\n", seeds_run_);
     }
-    std::fprintf(out,
-                 "suite %s: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64
-                 " skipped
-                 ", suite.c_str(), passed_,
-                 failed_,
-                 skipped_);
+    std::fprintf(out, "suite %s: %" PRIu64 " passed, %" PRIu64 " failed, %" PRIu64 " skipped\n",
+                 suite.c_str(), passed_, failed_, skipped_);
     std::fflush(out);
 }
 
