@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/// \file
+/// What processes share, above the runtime, for users to include at once.
+
+#include <weir/version.hpp>
