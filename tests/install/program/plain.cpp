@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+//
+// A user's program without exceptions and RTTI.
+#include <weir/ipc.hpp>
+#include <weir/version.hpp>
+
+#include <cstdio>
+
+int main() {
+    const weir::Version version = weir::library_version();
+    std::printf("plain on weir %d.%d.%d\n", version.major_number, version.minor_number, version.patch_number);
+    return version == weir::header_version ? 0 : 1;
+}
