@@ -5,18 +5,14 @@
 
 namespace weir {
 
-bool FramePool::start(std::span<std::byte> arena, std::span<const FrameClass> classes) noexcept {
-    WEIR_ASSERT(live() == 0);
-    WEIR_ASSERT(reinterpret_cast<std::uintptr_t>(arena.data()) % alignment == 0);
-    arena_ = arena;
-    cut_ = 0;
-    for (Class& slot : classes_) slot = Class{};
+bool FramePool::cut_in_advance(std::span<const FrameClass> classes) noexcept {
     for (const FrameClass& wanted : classes) {
+        if (wanted.size > size_max) return false;
         for (std::uint32_t i = 0; i < wanted.count; ++i) {
             const std::size_t index = class_of(wanted.size);
-            if (wanted.size > size_max || size_of_class(index) > arena_.size() - cut_) return false;
+            if (size_of_class(index) > capacity_ - cut_) return false;
             Class& slot = classes_[index];
-            slot.free = ::new (arena_.data() + cut_) FreeBlock{slot.free};
+            slot.free = ::new (arena_ + cut_) FreeBlock{slot.free};
             cut_ += size_of_class(index);
             ++slot.blocks;
         }
@@ -27,9 +23,9 @@ bool FramePool::start(std::span<std::byte> arena, std::span<const FrameClass> cl
 void* FramePool::cut(std::size_t size) noexcept {
     const std::size_t index = class_of(size);
     const std::size_t block_size = size_of_class(index);
-    if (block_size > arena_.size() - cut_) return refuse(size);
+    if (block_size > capacity_ - cut_) return refuse(size);
     Class& slot = classes_[index];
-    std::byte* const block = arena_.data() + cut_;
+    std::byte* const block = arena_ + cut_;
     cut_ += block_size;
     ++slot.blocks;
     if (++slot.in_use > slot.peak) slot.peak = slot.in_use;

@@ -51,7 +51,7 @@ void Group::note(const Error& error) noexcept {
         return;
     }
     if (!error_) error_ = error;
-    scope_.request_stop();
+    stop_all();
 }
 
 bool Group::start(const Start& start, Task<>::Wait& body) noexcept {
@@ -74,11 +74,19 @@ void Group::body_ended(ReadyItem& item) noexcept {
 void Group::end_body() noexcept {
     body_result_ = body_->take();
     body_done_ = true;
-    if (!*body_result_) scope_.request_stop();
+    if (!*body_result_) stop_all();
+}
+
+void Group::stop_all() noexcept {
+    scope_.request_stop();
+    if (parent_->parent() == nullptr) context_->note_stopping();
 }
 
 Result<void> Group::take(Task<>::Wait&) noexcept {
     scope_.leave();
+    if (parent_ != nullptr && parent_->parent() == nullptr && !parent_->scope().stopped()) {
+        context_->stopping_since = never;
+    }
     if (error_) return failure(*error_);   // a child's error stopped the body: the cause is the result
     WEIR_ASSERT(body_result_.has_value());
     return *body_result_;

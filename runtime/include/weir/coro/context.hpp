@@ -21,7 +21,8 @@ public:
     /// How many operations a task may complete in a row without going through the ready list.
     static constexpr int credit_full = 64;
 
-    constexpr Context() noexcept = default;
+    /// `frame_arena` has `frame_bytes` bytes, 16-aligned, and outlives the context.
+    constexpr Context(std::byte* frame_arena, std::size_t frame_bytes) noexcept : frames(frame_arena, frame_bytes) {}
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
 
@@ -33,8 +34,14 @@ public:
     /// The time as this scheduler sees it, read now: monotonic, or simulated.
     [[nodiscard]] Instant now() const noexcept { return simulated_ ? turn_time : MonotonicClock::now(); }
 
+    void note_stopping() noexcept {
+        if (stopping_since == never) stopping_since = turn_time;
+    }
+
     Instant turn_time{};   ///< when the current turn began
     std::uint64_t tasks_started = 0;
+    /// When the root task's own scope, or one that the root task awaits, was asked to stop; `never` before.
+    Instant stopping_since = never;
 
 protected:
     bool simulated_ = false;

@@ -41,12 +41,13 @@ public:
     static constexpr std::size_t class_count = small_classes + 4 * 7;   // 256 -> 32,768 is seven doublings
     static constexpr std::size_t alignment = 16;
 
-    constexpr FramePool() noexcept = default;
+    /// `arena` is 16-aligned and outlives the pool.
+    constexpr FramePool(std::byte* arena, std::size_t size) noexcept : arena_(arena), capacity_(size) {}
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
 
-    /// `arena` is 16-aligned and outlives the pool. False if `classes` together do not fit into it.
-    [[nodiscard]] bool start(std::span<std::byte> arena, std::span<const FrameClass> classes = {}) noexcept;
+    /// Cuts blocks in advance. False if they do not all fit into what is left of the arena.
+    [[nodiscard]] bool cut_in_advance(std::span<const FrameClass> classes) noexcept;
 
     /// Null if the class has no free block and the arena no room; refused_size() then says how much was asked.
     [[nodiscard]] void* allocate(std::size_t size) noexcept {
@@ -66,7 +67,7 @@ public:
         slot.free = ::new (memory) FreeBlock{slot.free};
     }
 
-    [[nodiscard]] std::size_t capacity() const noexcept { return arena_.size(); }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::size_t cut_size() const noexcept { return cut_; }   ///< bytes cut into blocks so far
     [[nodiscard]] std::size_t refused_size() const noexcept { return refused_; }
     [[nodiscard]] std::size_t live() const noexcept;                      ///< frames in use
@@ -75,7 +76,6 @@ public:
     /// For tests of what a service does when memory is out: the count-th allocation from now on is refused
     /// (once); 0 turns it off.
     void refuse_in(std::uint32_t count) noexcept { refuse_in_ = count; }
-    /// Allocations so far, for choosing `count` above.
     [[nodiscard]] static constexpr std::size_t class_of(std::size_t size) noexcept {
         if (size <= small_max) return size == 0 ? 0 : (size - 1) / small_step;
         // Between 2^k and 2^(k+1) there are four classes, each 2^(k-2) wide.
@@ -105,7 +105,8 @@ private:
     void* refuse(std::size_t size) noexcept;
 
     Class classes_[class_count];
-    std::span<std::byte> arena_;
+    std::byte* arena_;
+    std::size_t capacity_;
     std::size_t cut_ = 0;
     std::size_t refused_ = 0;
     std::uint32_t refuse_in_ = 0;

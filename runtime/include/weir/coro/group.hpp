@@ -80,6 +80,7 @@ private:
     static void body_ended(ReadyItem& item) noexcept;
     void end_body() noexcept;
     void note(const Error& error) noexcept;
+    void stop_all() noexcept;
 
     StopScope scope_;
     std::span<Slot> slots_;

@@ -43,6 +43,7 @@ protected:
         context_ = &start.context;
         waiter_ = &start.waiter;
         scope_.enter(start.scope);
+        if (start.task.parent() == nullptr) root_ = &start.task;
     }
     void arm_ended(std::uint32_t index) noexcept {
         --live_;
@@ -50,12 +51,17 @@ protected:
         if (decided_ == arms_ && (first_decides_ || !good)) {
             decided_ = index;
             scope_.request_stop();
+            if (root_ != nullptr && live_ > 0) context_->note_stopping();
         }
     }
     [[nodiscard]] std::uint32_t live() const noexcept { return live_; }
     /// The arm that decided; the number of arms if none did.
     [[nodiscard]] std::uint32_t decided() const noexcept { return decided_; }
     void set_decided(std::uint32_t index) noexcept { decided_ = index; }
+    void leave() noexcept {
+        scope_.leave();
+        if (root_ != nullptr && !root_->scope().stopped()) context_->stopping_since = never;
+    }
     [[nodiscard]] StopScope& scope() noexcept { return scope_; }
 
 private:
@@ -67,6 +73,7 @@ private:
     std::uint32_t decided_;
     std::uint32_t arms_;
     bool first_decides_;
+    TaskState* root_ = nullptr;   // the awaiting task, where that is the program's root
 };
 
 template <std::size_t number, class D>
@@ -202,7 +209,7 @@ public:
     public:
         explicit Wait(FirstOfDescription&& self) noexcept : Base(kind, true, std::move(self.arms_)) {}
         Outcome take() noexcept {
-            this->scope().leave();
+            this->leave();
             return take_all(std::index_sequence_for<Ds...>{});
         }
 
@@ -261,7 +268,7 @@ public:
     public:
         explicit Wait(AllOfDescription&& self) noexcept : Base(kind, false, std::move(self.arms_)) {}
         Outcome take() noexcept {
-            this->scope().leave();
+            this->leave();
             return take_all(std::index_sequence_for<Ds...>{});
         }
 

@@ -75,6 +75,11 @@ public:
     }
     void resumed() noexcept { awaiting_ = nullptr; }
 
+    /// The task that `item` is, or null if it is something else.
+    [[nodiscard]] static const TaskState* of(const ReadyItem& item) noexcept {
+        return item.runs(run_ready) ? static_cast<const TaskState*>(&item) : nullptr;
+    }
+
     [[nodiscard]] std::coroutine_handle<> handle() noexcept {
         return std::coroutine_handle<TaskState>::from_promise(*this);
     }

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// One operation on one descriptor.
+//
+// An Operation is a caller-owned record: it lives in the awaiting task's frame, says what to do, and is pinned
+// from submit() until `done` is called with the result in it. The verbs are few on purpose; what a kernel
+// object needs beyond them is composed above this layer.
+//
+// A DescriptorEntry is what the scheduler knows of a descriptor: one slot of a fixed table, one operation in each
+// direction. A backend names an entry to the kernel by index and generation, never by pointer, since events may
+// still arrive for a descriptor that was closed while a duplicate of it lives elsewhere.
+#pragma once
+
+#include "weir/core/assert.hpp"
+#include "weir/core/list.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+struct sockaddr;
+
+namespace weir {
+
+struct Operation;
+
+enum class Direction : std::uint8_t { in, out };
+
+struct DescriptorEntry {
+    int fd = -1;
+    std::uint32_t generation = 0;
+    bool nonblocking = false;          ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
+    std::uint8_t armed = 0;            ///< the backend's own note: what the kernel was asked to report
+    bool external = false;             ///< other threads may make it ready (for the simulated backend)
+    Operation* waiting[2] = {};        ///< submitted, not yet done; indexed by Direction
+    DescriptorEntry* next_free = nullptr;
+
+    [[nodiscard]] Operation*& waiting_in(Direction direction) noexcept {
+        return waiting[static_cast<unsigned>(direction)];
+    }
+    [[nodiscard]] bool busy() const noexcept { return waiting[0] != nullptr || waiting[1] != nullptr; }
+};
+
+struct OperationLinks;   // the list tag: a backend may keep submitted operations in a list
+
+struct Operation : ListNode<OperationLinks> {
+    enum class Verb : std::uint8_t {
+        read,       ///< read(2) into `data`
+        write,      ///< write(2) from `data`
+        receive,    ///< recv(2)
+        send,       ///< send(2)
+        accept,     ///< accept4(2): the result is the new descriptor
+        connect,    ///< connect(2) to `data`, a socket address
+        readable,   ///< ready to be read, or hung up
+        writable,   ///< ready to be written, or hung up
+        fifo_read,  ///< like read, but waits for the first writer instead of reporting end of stream
+    };
+    using Done = void (*)(Operation&) noexcept;
+
+    Operation() noexcept = default;
+
+    [[nodiscard]] Direction direction() const noexcept {
+        switch (verb) {
+            case Verb::read:
+            case Verb::receive:
+            case Verb::accept:
+            case Verb::readable:
+            case Verb::fifo_read: return Direction::in;
+            case Verb::write:
+            case Verb::send:
+            case Verb::connect:
+            case Verb::writable: return Direction::out;
+        }
+        return Direction::in;
+    }
+
+    Verb verb = Verb::readable;
+    bool by_queue = false;        ///< the kernel's queue may do the transfer itself (pipes and stream sockets)
+    bool cancelling = false;      ///< the backend's own: cancel() was called
+    std::uint8_t unseen = 0;      ///< the backend's own: completions that are still to come
+    DescriptorEntry* entry = nullptr;
+    void* data = nullptr;         ///< the buffer, or the address to connect to
+    std::size_t size = 0;         ///< bytes at `data`
+    long result = 0;              ///< when done: what the call returned, or the negative errno
+    Done done = nullptr;
+};
+
+/// Tries the operation on its descriptor without waiting: the call's result, or the negative errno; -EAGAIN
+/// means that it has to wait. What every backend's attempt() comes down to.
+long attempt_now(const Operation& operation) noexcept;
+
+/// A fixed number of entries in memory given at start.
+class DescriptorTable {
+public:
+    constexpr DescriptorTable() noexcept = default;
+    DescriptorTable(const DescriptorTable&) = delete;
+    DescriptorTable& operator=(const DescriptorTable&) = delete;
+
+    void start(std::span<DescriptorEntry> entries) noexcept;
+
+    /// Null when the table is full.
+    [[nodiscard]] DescriptorEntry* take(int fd, bool nonblocking) noexcept;
+    /// The entry has no operation in flight and the backend has forgotten it.
+    void give_back(DescriptorEntry& entry) noexcept;
+
+    [[nodiscard]] std::size_t index_of(const DescriptorEntry& entry) const noexcept {
+        return static_cast<std::size_t>(&entry - entries_.data());
+    }
+    /// The entry at `index` if it still is the one of `generation`, else null.
+    [[nodiscard]] DescriptorEntry* find(std::size_t index, std::uint32_t generation) noexcept {
+        if (index >= entries_.size()) return nullptr;
+        DescriptorEntry& entry = entries_[index];
+        return entry.fd >= 0 && entry.generation == generation ? &entry : nullptr;
+    }
+    [[nodiscard]] std::size_t capacity() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::size_t count() const noexcept { return count_; }
+    [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
+
+private:
+    std::span<DescriptorEntry> entries_;
+    DescriptorEntry* free_ = nullptr;
+    std::size_t count_ = 0;
+    std::size_t peak_ = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// A program in one line:
+//
+//     int main(int argc, char** argv) { return weir::run_main<weir::small_budget>(argc, argv, serve); }
+#pragma once
+
+#include "weir/core/report.hpp"
+#include "weir/scheduler/scheduler.hpp"
+
+#include <span>
+#include <type_traits>
+
+namespace weir {
+
+/// The program's arguments, its own name first.
+using Arguments = std::span<char* const>;
+
+/// Runs the task function `serve(Scheduler&)` or `serve(Scheduler&, Arguments)` on a scheduler in static memory.
+/// Returns 0 if it succeeds; else reports its error and returns 1. A program that was asked to stop and is
+/// not over after Budget::grace_ms writes the tree of its live tasks to standard error and exits with 70.
+template <Budget budget = small_budget, class Serve>
+int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {}) noexcept {
+    static constinit StaticScheduler<budget> scheduler;
+    const auto started = scheduler.start(options);
+    if (!started) {
+        report(started.error());
+        report(scheduler.backend_reason());
+        return 1;
+    }
+    scheduler.exit_when_stuck();
+    const Arguments arguments(argv, static_cast<std::size_t>(argc));
+    Result<void> outcome;
+    if constexpr (std::is_invocable_v<Serve, Scheduler&, Arguments>) {
+        outcome = scheduler.run(serve(scheduler, arguments));
+    } else {
+        outcome = scheduler.run(serve(scheduler));
+    }
+    if (outcome) return 0;
+    report(outcome.error());
+    return 1;
+}
+
+}  // namespace weir

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+//
+// The scheduler: one thread's tasks, timers and operations.
+//
+//     static constinit StaticScheduler<budget> scheduler;
+//     auto outcome = scheduler.run(serve(scheduler));
+//
+// A turn fires what is due, runs what is ready (a bounded number of items), then hands the backend everything
+// submitted and collects what is done, waiting only if nothing is ready. The scheduler belongs to the thread
+// that first runs it.
+#pragma once
+
+#include "weir/backend/backend.hpp"
+#include "weir/backend/choice.hpp"
+#include "weir/coro/task.hpp"
+#include "weir/scheduler/budget.hpp"
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace weir {
+
+/// A snapshot of what is used of each limit.
+struct Usage {
+    std::size_t frame_bytes;        ///< cut from the arena so far; never more than Budget::frame_bytes
+    std::size_t frame_bytes_max;    ///< Budget::frame_bytes
+    std::size_t frames;             ///< tasks alive
+    std::size_t descriptors;
+    std::size_t descriptors_peak;
+    std::size_t descriptors_max;    ///< Budget::descriptors
+    std::size_t timers;             ///< armed now
+    std::size_t operations;         ///< in flight now
+    std::uint64_t tasks_started;
+    std::array<FrameUsage, FramePool::class_count> classes;
+};
+
+/// How a scheduler begins.
+struct StartOptions {
+    BackendChoice backend = BackendChoice::automatic;
+    /// Let $WEIR_BACKEND (automatic, io_uring, epoll, simulated) decide where `backend` is automatic. Ignored in a
+    /// program that gained privileges by exec (AT_SECURE).
+    bool environment = true;
+    SimulationOptions simulation{};
+};
+
+/// Called around the runtime's own code; tests arm their heap guard with it.
+struct InsideHook {
+    void (*enter)() noexcept = nullptr;
+    void (*leave)() noexcept = nullptr;
+};
+
+/// What exists only while a root task does.
+struct RootState {
+    struct Item : ReadyItem {
+        Item() noexcept : ReadyItem([](ReadyItem& item) noexcept { static_cast<Item&>(item).done = true; }) {}
+        bool done = false;
+    };
+    Item item;
+    StopScope scope;
+    TaskState* task = nullptr;
+};
+
+class Scheduler : public Context {
+public:
+    /// Storage of storage_layout(budget).size bytes, 16-aligned, that outlives the scheduler.
+    constexpr Scheduler(const Budget& budget, std::byte* storage) noexcept
+        : Context(storage, budget.frame_bytes / 16 * 16), budget_(budget), storage_(storage) {}
+    ~Scheduler();
+
+    /// Chooses and starts the backend; run() does it with the defaults if nobody did. From here on nothing is
+    /// allocated. Sets SIGPIPE to be ignored if it was at its default, so that a lost peer is an error value.
+    Result<void> start(const StartOptions& options = {}) noexcept;
+    [[nodiscard]] bool started() const noexcept { return backend_ != nullptr; }
+
+    /// Runs `root` to its end. The result is the task's, or an error of the scheduler itself.
+    template <class T>
+    Result<T> run(Task<T> root) noexcept {
+        std::optional<Result<T>> slot;
+        const auto begun = begin_root(root, slot);
+        if (!begun) return failure(begun.error());
+        auto handle = root.release();
+        const auto ran = run_root();
+        handle.destroy();
+        if (!ran) return failure(ran.error());
+        WEIR_ASSERT(slot.has_value());
+        return std::move(*slot);
+    }
+
+    // --- driven by a foreign loop: poll poll_fd() for input until next_deadline(), then call run_ready()
+
+    /// Takes a root task without running it; `done` tells when its result is in `slot`.
+    template <class T>
+    class Root {
+    public:
+        Root() noexcept = default;
+        Root(const Root&) = delete;
+        Root& operator=(const Root&) = delete;
+        /// The result, once it is there; frees the task.
+        [[nodiscard]] std::optional<Result<T>> take() noexcept {
+            if (!slot_) return std::nullopt;
+            if (handle_) std::exchange(handle_, nullptr).destroy();
+            return std::exchange(slot_, std::nullopt);
+        }
+        ~Root() { WEIR_ASSERT(!handle_); }
+
+    private:
+        friend Scheduler;
+        typename Task<T>::Handle handle_;
+        std::optional<Result<T>> slot_;
+    };
+    /// Queues `task` as the root, started by the next run_ready(). `root` lives until its take() gave the result.
+    template <class T>
+    Result<void> begin(Task<T> task, Root<T>& root) noexcept {
+        const auto begun = begin_root(task, root.slot_);
+        if (begun) root.handle_ = task.release();
+        return begun;
+    }
+    /// Does what can be done without waiting; true while the root task lives.
+    Result<bool> run_ready() noexcept;
+    /// A descriptor that polls readable when run_ready() has something to do; -1 on the simulated backend.
+    [[nodiscard]] int poll_fd() const noexcept;
+    /// When run_ready() has to be called at the latest; in the past if something is ready now.
+    [[nodiscard]] Instant next_deadline() const noexcept;
+
+    /// Asks everything to stop. From the scheduler's own thread; from elsewhere use a Remote.
+    void request_stop() noexcept;
+
+    // --- what it is and does
+
+    [[nodiscard]] std::string_view backend_name() const noexcept;
+    /// A sentence on which backend was chosen and why; after a failed start(), why not.
+    [[nodiscard]] std::string_view backend_reason() const noexcept { return reason_.data(); }
+    [[nodiscard]] const Budget& budget() const noexcept { return budget_; }
+    [[nodiscard]] Usage usage() const noexcept;
+    /// Writes the tree of live tasks as text to `fd` (blocking writes): function, what it awaits, since when, until
+    /// when. Allocates nothing.
+    void dump(int fd) const noexcept;
+    void set_inside_hook(InsideHook hook) noexcept { inside_ = hook; }
+
+    // --- for the layers above
+
+    [[nodiscard]] Backend& backend() noexcept { return *backend_; }
+    [[nodiscard]] DescriptorTable& descriptors() noexcept { return descriptors_; }
+    /// run_main's: when a stopped program outlives its grace, dump the tasks and exit(70) instead of going on.
+    void exit_when_stuck() noexcept { exits_when_stuck_ = true; }
+
+private:
+    static constexpr std::size_t backend_storage_size = 384;
+
+    template <class T>
+    Result<void> begin_root(Task<T>& root, std::optional<Result<T>>& slot) noexcept {
+        if (root.hollow()) {
+            return failure(Errc::no_frame, "root task", frames.refused_size(), frames.capacity());
+        }
+        auto handle = root.release();
+        auto& promise = handle.promise();
+        promise.set_slot(slot);
+        const auto bound = bind_root(promise);
+        root = Task<T>(handle);
+        return bound;
+    }
+    Result<void> bind_root(TaskState& task) noexcept;
+    Result<void> run_root() noexcept;
+    Result<void> turn(bool may_wait) noexcept;
+    void run_items() noexcept;
+    void run_item_timed(ReadyItem& item) noexcept;
+    [[nodiscard]] Instant wait_until() noexcept;
+    void finish_root() noexcept;
+    void on_stuck() noexcept;
+
+    Budget budget_;
+    std::byte* storage_;
+    Backend* backend_ = nullptr;
+    DescriptorTable descriptors_;
+    std::optional<RootState> root_;
+    InsideHook inside_;
+    bool memory_started_ = false;
+    bool exits_when_stuck_ = false;
+    std::array<char, 224> reason_{};
+    alignas(16) std::array<std::byte, backend_storage_size> backend_storage_{};
+};
+
+/// Bytes that a StaticScheduler takes in all; the kernel's own memory for its queues is not counted.
+[[nodiscard]] constexpr std::size_t footprint(const Budget& budget) noexcept {
+    return sizeof(Scheduler) + storage_layout(budget).size;
+}
+
+/// A scheduler with its memory, for .bss: `static constinit weir::StaticScheduler<budget> scheduler;`
+template <Budget fixed_budget>
+class StaticScheduler : public Scheduler {
+public:
+    constexpr StaticScheduler() noexcept : Scheduler(fixed_budget, storage_) {}
+
+private:
+    alignas(16) std::byte storage_[storage_layout(fixed_budget).size]{};
+};
+
+}  // namespace weir

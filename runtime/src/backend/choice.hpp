@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// Making a backend in given memory: the one file beside the backends that knows them all.
+#pragma once
+
+#include "weir/backend/backend.hpp"
+#include "weir/backend/choice.hpp"
+
+#include <span>
+
+namespace weir {
+
+/// What a backend needs to be made.
+struct BackendNeeds {
+    DescriptorTable& descriptors;
+    unsigned submissions;
+    const SimulationOptions* simulation;   // null: defaults
+};
+
+/// Bytes that the largest backend takes, and how they are aligned.
+[[nodiscard]] std::size_t backend_size_max() noexcept;
+
+/// Makes the chosen backend in `memory` and writes into `reason` why it is this one.
+Result<Backend*> make_backend(BackendChoice choice, std::span<std::byte> memory, const BackendNeeds& needs,
+                              std::span<char> reason) noexcept;
+
+/// Makes the io_uring backend, or says why it cannot be had. Two files define it; the build picks one.
+Result<Backend*> make_uring(std::span<std::byte> memory, const BackendNeeds& needs) noexcept;
+[[nodiscard]] std::size_t uring_size() noexcept;
+
+}  // namespace weir

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+//
+// A descriptor is registered once, edge-triggered, when an operation on it first has to wait, for the direction
+// it waits in; the registration stays until the descriptor is forgotten. Every operation tries before it waits, so
+// an edge that arrives while nobody waits may be thrown away: whoever comes next finds the data by trying. Hence
+// there is no readiness state to keep, and no epoll_ctl in the steady state.
+//
+// Interest in EPOLLOUT is dropped again at the first such event that nobody waits for: a stream socket reports
+// one whenever its peer reads.
+#include "backend/epoll.hpp"
+
+#include <cerrno>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+namespace weir {
+namespace {
+
+constexpr std::uint8_t armed_in = 1;
+constexpr std::uint8_t armed_out = 2;
+constexpr std::uint64_t timer_tag = ~std::uint64_t{0};
+constexpr int events_max = 64;
+
+// A 64-bit timespec, as epoll_pwait2 takes it on every architecture.
+struct KernelTimespec {
+    std::int64_t seconds;
+    std::int64_t nanoseconds;
+};
+
+int epoll_pwait2(int fd, epoll_event* events, int count_max, const KernelTimespec* timeout) noexcept {
+#ifdef SYS_epoll_pwait2
+    constexpr long number = SYS_epoll_pwait2;
+#else
+    constexpr long number = 441;   // the same on every architecture since it was added
+#endif
+    return static_cast<int>(::syscall(number, fd, events, count_max, timeout, nullptr, std::size_t{8}));
+}
+
+}  // namespace
+
+Result<void> EpollBackend::start() noexcept {
+    epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll_) return failure(Error::from_errno("epoll_create1", errno));
+    epoll_event event;
+    const KernelTimespec nothing{0, 0};
+    has_pwait2_ = epoll_pwait2(epoll_.get(), &event, 1, &nothing) >= 0;
+    if (has_pwait2_) return {};
+    // Before 5.11, and where a sandbox does not know the call: milliseconds from epoll_wait would be too coarse.
+    timer_ = Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!timer_) return failure(Error::from_errno("timerfd_create", errno));
+    epoll_event interest{};
+    interest.events = EPOLLIN | EPOLLET;
+    interest.data.u64 = timer_tag;
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &interest) < 0) {
+        return failure(Error::from_errno("epoll_ctl", errno));
+    }
+    return {};
+}
+
+long EpollBackend::arm(DescriptorEntry& entry, std::uint8_t wanted) noexcept {
+    epoll_event interest{};
+    interest.events = EPOLLET;
+    if ((wanted & armed_in) != 0) interest.events |= EPOLLIN | EPOLLPRI | EPOLLRDHUP;
+    if ((wanted & armed_out) != 0) interest.events |= EPOLLOUT;
+    interest.data.u64 = descriptors_.index_of(entry) | (std::uint64_t{entry.generation} << 32);
+    const int verb = entry.armed == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (::epoll_ctl(epoll_.get(), verb, entry.fd, &interest) < 0) return -errno;
+    entry.armed = wanted;
+    return 0;
+}
+
+long EpollBackend::submit(Operation& operation) noexcept {
+    DescriptorEntry& entry = *operation.entry;
+    const Direction direction = operation.direction();
+    const std::uint8_t bit = direction == Direction::in ? armed_in : armed_out;
+    if ((entry.armed & bit) == 0) {
+        const long armed = arm(entry, static_cast<std::uint8_t>(entry.armed | bit));
+        if (armed < 0) return armed;
+    }
+    WEIR_ASSERT(entry.waiting_in(direction) == nullptr);
+    entry.waiting_in(direction) = &operation;
+    ++in_flight_;
+    return 0;
+}
+
+void EpollBackend::finish(Operation& operation, long result) noexcept {
+    operation.entry->waiting_in(operation.direction()) = nullptr;
+    --in_flight_;
+    operation.result = result;
+    operation.done(operation);
+}
+
+void EpollBackend::cancel(Operation& operation) noexcept { finish(operation, -ECANCELED); }
+
+void EpollBackend::forget(DescriptorEntry& entry) noexcept {
+    if (entry.armed == 0) return;
+    epoll_event unused{};
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry.fd, &unused);
+    entry.armed = 0;
+}
+
+void EpollBackend::on_events(DescriptorEntry& entry, std::uint32_t events) noexcept {
+    constexpr std::uint32_t both = EPOLLHUP | EPOLLERR;
+    Operation* const reader = entry.waiting_in(Direction::in);
+    if (reader != nullptr && (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | both)) != 0) {
+        const long result = attempt_now(*reader);
+        if (result != -EAGAIN) finish(*reader, result);
+    }
+    Operation* const writer = entry.waiting_in(Direction::out);
+    if (writer != nullptr && (events & (EPOLLOUT | both)) != 0) {
+        const long result = attempt_now(*writer);
+        if (result != -EAGAIN) finish(*writer, result);
+    } else if (writer == nullptr && (entry.armed & armed_out) != 0 && (entry.armed & armed_in) != 0) {
+        // Best effort: if it fails, the only harm is another needless event.
+        (void)arm(entry, armed_in);
+    }
+}
+
+int EpollBackend::wait_with_timerfd(void* events, int count_max, Instant until) noexcept {
+    const Instant now = MonotonicClock::now();
+    const bool blocks = until > now;
+    if (blocks && until != timer_at_) {
+        itimerspec setting{};   // all zero: disarmed
+        if (until != never) {
+            setting.it_value.tv_sec = static_cast<time_t>(to_ns(until) / 1'000'000'000);
+            setting.it_value.tv_nsec = static_cast<long>(to_ns(until) % 1'000'000'000);
+        }
+        ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
+        timer_at_ = until;
+    }
+    return ::epoll_wait(epoll_.get(), static_cast<epoll_event*>(events), count_max, blocks ? -1 : 0);
+}
+
+Result<void> EpollBackend::wait(Instant until) noexcept {
+    epoll_event events[events_max];
+    int count;
+    if (!has_pwait2_) {
+        count = wait_with_timerfd(events, events_max, until);
+    } else if (until == never) {
+        count = epoll_pwait2(epoll_.get(), events, events_max, nullptr);
+    } else {
+        const std::int64_t span_ns = until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
+        KernelTimespec timeout{0, 0};
+        if (span_ns > 0) timeout = {span_ns / 1'000'000'000, span_ns % 1'000'000'000};
+        count = epoll_pwait2(epoll_.get(), events, events_max, &timeout);
+    }
+    if (count < 0) {
+        if (errno == EINTR) return {};
+        return failure(Error::from_errno("epoll wait", errno));
+    }
+    for (int i = 0; i < count; ++i) {
+        const std::uint64_t tag = events[i].data.u64;
+        if (tag == timer_tag) {
+            timer_at_ = never;   // expired: the scheduler looks at its timers after every wait
+            std::uint64_t expirations;
+            [[maybe_unused]] const auto size = ::read(timer_.get(), &expirations, sizeof(expirations));
+            continue;
+        }
+        DescriptorEntry* const entry =
+            descriptors_.find(static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32));
+        if (entry != nullptr) on_events(*entry, events[i].events);
+    }
+    return {};
+}
+
+}  // namespace weir

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// The epoll backend.
+#pragma once
+
+#include "weir/backend/backend.hpp"
+#include "weir/sys/fd.hpp"
+
+namespace weir {
+
+class EpollBackend final : public Backend {
+public:
+    explicit EpollBackend(DescriptorTable& descriptors) noexcept : descriptors_(descriptors) {}
+    ~EpollBackend() override = default;
+
+    Result<void> start() noexcept;
+
+    [[nodiscard]] const char* name() const noexcept override { return "epoll"; }
+    [[nodiscard]] long attempt(Operation& operation) noexcept override { return attempt_now(operation); }
+    [[nodiscard]] long submit(Operation& operation) noexcept override;
+    void cancel(Operation& operation) noexcept override;
+    void forget(DescriptorEntry& entry) noexcept override;
+    Result<void> wait(Instant until) noexcept override;
+    [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
+    [[nodiscard]] int poll_fd() const noexcept override { return epoll_.get(); }
+    [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
+
+private:
+    [[nodiscard]] long arm(DescriptorEntry& entry, std::uint8_t wanted) noexcept;
+    void on_events(DescriptorEntry& entry, std::uint32_t events) noexcept;
+    void finish(Operation& operation, long result) noexcept;
+    int wait_with_timerfd(void* events, int count_max, Instant until) noexcept;
+
+    DescriptorTable& descriptors_;
+    Fd epoll_;
+    Fd timer_;                      // only where the kernel has no epoll_pwait2
+    Instant timer_at_ = never;      // what timer_ is set to
+    bool has_pwait2_ = true;
+    std::size_t in_flight_ = 0;
+};
+
+}  // namespace weir

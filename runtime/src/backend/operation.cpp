@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#include "weir/backend/operation.hpp"
+
+#include "sys/calls.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+namespace weir {
+namespace {
+
+// A descriptor that was inherited in blocking mode is left so, since the mode belongs to everyone who shares it.
+// Then a poll says whether the call would wait; a write of up to PIPE_BUF bytes does not after POLLOUT.
+long gate(const DescriptorEntry& entry, short events) noexcept {
+    const long seen = sys::poll_now(entry.fd, events);
+    return seen == 0 ? -EAGAIN : seen < 0 ? seen : 0;
+}
+
+long attempt_read(const Operation& operation) noexcept {
+    const DescriptorEntry& entry = *operation.entry;
+    if (!entry.nonblocking) {
+        const long gated = gate(entry, POLLIN);
+        if (gated < 0) return gated;
+    }
+    return sys::read(entry.fd, operation.data, operation.size);
+}
+
+// A FIFO that had no writer yet reads as ended but does not poll as hung up: that tells the two apart.
+long attempt_fifo_read(const Operation& operation) noexcept {
+    const long result = attempt_read(operation);
+    if (result != 0 || operation.size == 0) return result;
+    const long events = sys::poll_now(operation.entry->fd, POLLIN);
+    if (events < 0) return events;
+    return events == 0 || (events & POLLIN) != 0 ? -EAGAIN : 0;
+}
+
+long attempt_write(const Operation& operation) noexcept {
+    const DescriptorEntry& entry = *operation.entry;
+    if (entry.nonblocking) return sys::write(entry.fd, operation.data, operation.size);
+    const long gated = gate(entry, POLLOUT);
+    if (gated < 0) return gated;
+    return sys::write(entry.fd, operation.data, std::min<std::size_t>(operation.size, PIPE_BUF));
+}
+
+}  // namespace
+
+long attempt_now(const Operation& operation) noexcept {
+    const int fd = operation.entry->fd;
+    switch (operation.verb) {
+        case Operation::Verb::read: return attempt_read(operation);
+        case Operation::Verb::fifo_read: return attempt_fifo_read(operation);
+        case Operation::Verb::write: return attempt_write(operation);
+        case Operation::Verb::receive: return sys::receive(fd, operation.data, operation.size);
+        case Operation::Verb::send: return sys::send(fd, operation.data, operation.size);
+        case Operation::Verb::accept: return sys::accept(fd);
+        case Operation::Verb::connect: {
+            // Submitted only after connect(2) said EINPROGRESS: writable then means decided.
+            const long events = sys::poll_now(fd, POLLOUT);
+            return events == 0 ? -EAGAIN : events < 0 ? events : sys::connect_result(fd);
+        }
+        case Operation::Verb::readable: {
+            const long events = sys::poll_now(fd, POLLIN | POLLPRI | POLLRDHUP);
+            return events == 0 ? -EAGAIN : events;
+        }
+        case Operation::Verb::writable: {
+            const long events = sys::poll_now(fd, POLLOUT);
+            return events == 0 ? -EAGAIN : events;
+        }
+    }
+    return -EINVAL;
+}
+
+void DescriptorTable::start(std::span<DescriptorEntry> entries) noexcept {
+    WEIR_ASSERT(count_ == 0);
+    entries_ = entries;
+    free_ = nullptr;
+    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+        entry->next_free = free_;
+        free_ = &*entry;
+    }
+}
+
+DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
+    WEIR_ASSERT(fd >= 0);
+    DescriptorEntry* const entry = free_;
+    if (entry == nullptr) return nullptr;
+    free_ = entry->next_free;
+    entry->fd = fd;
+    ++entry->generation;
+    entry->nonblocking = nonblocking;
+    entry->armed = 0;
+    entry->external = false;
+    if (++count_ > peak_) peak_ = count_;
+    return entry;
+}
+
+void DescriptorTable::give_back(DescriptorEntry& entry) noexcept {
+    WEIR_ASSERT(!entry.busy() && count_ > 0);
+    entry.fd = -1;
+    entry.next_free = free_;
+    free_ = &entry;
+    --count_;
+}
+
+}  // namespace weir

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+//
+// What the kernel's queue is used for follows measurements. Everything is tried directly first (in the layer
+// above). Then a read from a pipe or stream socket is left to the queue, which moves the data itself; everything
+// else is a poll through the queue, followed by the try. Writes through the queue would be several times dearer.
+//
+// A cancel is a submission of its own. It may still be queued when its operation completes, and would then hit
+// whatever operation next lives at the same address: so an operation that was cancelled is done only when both
+// completions have been seen. Tags are the operation's address, with the lowest bit set for its cancel.
+#include "backend/uring.hpp"
+
+#include <cerrno>
+#include <poll.h>
+
+namespace weir {
+namespace {
+
+constexpr std::uint64_t cancel_bit = 1;
+
+std::uint64_t tag_of(const Operation& operation) noexcept {
+    return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&operation));
+}
+
+unsigned poll_mask(const Operation& operation) noexcept {
+    return operation.direction() == Direction::in ? POLLIN | POLLPRI | POLLRDHUP : POLLOUT;
+}
+
+bool moved_by_queue(const Operation& operation) noexcept {
+    return operation.by_queue && operation.entry->nonblocking &&
+           (operation.verb == Operation::Verb::read || operation.verb == Operation::Verb::receive);
+}
+
+}  // namespace
+
+Result<void> UringBackend::start(unsigned submissions) noexcept {
+    io_uring_params parameters{};
+    // One thread submits and collects, and completions run only when it asks for them: no interruption of the
+    // running task, no lock in the kernel. Both flags exist since 6.1.
+    parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CLAMP;
+    const int status = ::io_uring_queue_init_params(submissions, &ring_, &parameters);
+    if (status < 0) return failure(Error::from_errno("io_uring_setup", -status));
+    started_ = true;
+    constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG | IORING_FEAT_FAST_POLL;
+    if ((parameters.features & needed) != needed) return failure(Errc::unsupported, "io_uring features");
+    return {};
+}
+
+UringBackend::~UringBackend() {
+    if (started_) ::io_uring_queue_exit(&ring_);
+}
+
+// When the submission queue is full, what is in it goes to the kernel now, which always makes room.
+io_uring_sqe* UringBackend::entry_for_submission() noexcept {
+    io_uring_sqe* sqe = ::io_uring_get_sqe(&ring_);
+    while (sqe == nullptr) {
+        const int status = ::io_uring_submit(&ring_);
+        // EBUSY, EAGAIN: the kernel wants completions collected first.
+        if (status == -EBUSY || status == -EAGAIN) collect();
+        else if (status < 0 && status != -EINTR) return nullptr;
+        sqe = ::io_uring_get_sqe(&ring_);
+    }
+    return sqe;
+}
+
+long UringBackend::queue(Operation& operation, bool transfer) noexcept {
+    io_uring_sqe* const sqe = entry_for_submission();
+    if (sqe == nullptr) return -ENOBUFS;
+    const int fd = operation.entry->fd;
+    if (!transfer) {
+        ::io_uring_prep_poll_add(sqe, fd, poll_mask(operation));
+    } else if (operation.verb == Operation::Verb::receive) {
+        ::io_uring_prep_recv(sqe, fd, operation.data, operation.size, 0);
+    } else {
+        ::io_uring_prep_read(sqe, fd, operation.data, static_cast<unsigned>(operation.size), 0);
+    }
+    sqe->user_data = tag_of(operation);
+    ++operation.unseen;
+    return 0;
+}
+
+long UringBackend::submit(Operation& operation) noexcept {
+    operation.cancelling = false;
+    operation.unseen = 0;
+    const long queued = queue(operation, moved_by_queue(operation));
+    if (queued < 0) return queued;
+    WEIR_ASSERT(operation.entry->waiting_in(operation.direction()) == nullptr);
+    operation.entry->waiting_in(operation.direction()) = &operation;
+    ++in_flight_;
+    return 0;
+}
+
+void UringBackend::cancel(Operation& operation) noexcept {
+    if (operation.cancelling) return;
+    operation.cancelling = true;
+    if (operation.unseen == 0) return;   // it completes within this very wait()
+    io_uring_sqe* const sqe = entry_for_submission();
+    // Out of memory in the kernel: the operation stays in flight until it completes by itself.
+    if (sqe == nullptr) return;
+    ::io_uring_prep_cancel64(sqe, tag_of(operation), 0);
+    sqe->user_data = tag_of(operation) | cancel_bit;
+    ++operation.unseen;
+}
+
+void UringBackend::finish(Operation& operation) noexcept {
+    operation.entry->waiting_in(operation.direction()) = nullptr;
+    --in_flight_;
+    operation.done(operation);
+}
+
+void UringBackend::on_completion(std::uint64_t tag, int result) noexcept {
+    auto& operation = *reinterpret_cast<Operation*>(static_cast<std::uintptr_t>(tag & ~cancel_bit));
+    WEIR_ASSERT(operation.unseen > 0);
+    --operation.unseen;
+    if ((tag & cancel_bit) == 0) {
+        const bool transfer = moved_by_queue(operation);
+        long outcome = result;
+        // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
+        if (!transfer && result >= 0) outcome = attempt_now(operation);
+        if (outcome == -EINTR) outcome = -EAGAIN;
+        if (outcome == -EAGAIN) {
+            // Somebody else took it, or this kernel does not wait for a non-blocking descriptor: poll instead.
+            if (operation.cancelling) {
+                outcome = -ECANCELED;
+            } else {
+                const long queued = queue(operation, false);
+                if (queued == 0) {
+                    operation.by_queue = false;
+                    return;
+                }
+                outcome = queued;
+            }
+        }
+        operation.result = outcome;
+    }
+    if (operation.unseen == 0) finish(operation);
+}
+
+void UringBackend::collect() noexcept {
+    // One at a time, since completing may submit and so collect again.
+    io_uring_cqe* cqe = nullptr;
+    while (::io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
+        const std::uint64_t tag = cqe->user_data;
+        const int result = cqe->res;
+        ::io_uring_cqe_seen(&ring_, cqe);
+        on_completion(tag, result);
+    }
+}
+
+Result<void> UringBackend::wait(Instant until) noexcept {
+    io_uring_cqe* cqe = nullptr;
+    int status;
+    if (until == never) {
+        status = ::io_uring_submit_and_wait(&ring_, 1);
+    } else {
+        const std::int64_t span_ns = until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
+        if (span_ns > 0) {
+            // 64-bit on every architecture, unlike timespec.
+            __kernel_timespec timeout{span_ns / 1'000'000'000, span_ns % 1'000'000'000};
+            status = ::io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+        } else {
+            status = ::io_uring_submit_and_get_events(&ring_);
+        }
+    }
+    if (status < 0 && status != -ETIME && status != -EINTR && status != -EBUSY && status != -EAGAIN) {
+        return failure(Error::from_errno("io_uring_enter", -status));
+    }
+    collect();
+    return {};
+}
+
+}  // namespace weir

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// The io_uring backend.
+#pragma once
+
+#include "weir/backend/backend.hpp"
+
+#include <liburing.h>
+
+namespace weir {
+
+class UringBackend final : public Backend {
+public:
+    UringBackend() noexcept = default;
+    ~UringBackend() override;
+
+    /// Sets the ring up with room for `submissions` between two waits (rounded up to a power of two). Errors:
+    /// denied or unsupported where it is forbidden or absent, invalid where the kernel is older than 6.1.
+    Result<void> start(unsigned submissions) noexcept;
+
+    [[nodiscard]] const char* name() const noexcept override { return "io_uring"; }
+    [[nodiscard]] long attempt(Operation& operation) noexcept override { return attempt_now(operation); }
+    [[nodiscard]] long submit(Operation& operation) noexcept override;
+    void cancel(Operation& operation) noexcept override;
+    void forget(DescriptorEntry&) noexcept override {}
+    Result<void> wait(Instant until) noexcept override;
+    [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
+    [[nodiscard]] int poll_fd() const noexcept override { return ring_.ring_fd; }
+    [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
+
+private:
+    [[nodiscard]] io_uring_sqe* entry_for_submission() noexcept;
+    [[nodiscard]] long queue(Operation& operation, bool transfer) noexcept;
+    void on_completion(std::uint64_t tag, int result) noexcept;
+    void finish(Operation& operation) noexcept;
+    void collect() noexcept;
+
+    io_uring ring_{};
+    bool started_ = false;
+    std::size_t in_flight_ = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include "weir/io/handle.hpp"
+
+#include "sys/calls.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace weir {
+namespace {
+
+// What an anonymous inode is, as /proc names it: "anon_inode:[eventfd]". Without /proc there is no telling, and the
+// caller is trusted.
+bool anonymous_inode_is(int fd, const char* wanted) noexcept {
+    char path[32];
+    std::snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    char target[64];
+    const ssize_t size = ::readlink(path, target, sizeof(target) - 1);
+    if (size < 0) return errno == ENOENT || errno == EACCES;
+    target[size] = '\0';
+    return std::strcmp(target, wanted) == 0;
+}
+
+int socket_option(int fd, int option) noexcept {
+    int value = 0;
+    socklen_t size = sizeof(value);
+    return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
+}
+
+bool is_of_kind(int fd, mode_t mode, HandleKind kind) noexcept {
+    switch (kind) {
+        case HandleKind::pipe: return S_ISFIFO(mode);
+        case HandleKind::unix_stream:
+            return S_ISSOCK(mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
+                   socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
+        case HandleKind::unix_listener:
+            return S_ISSOCK(mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
+                   socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1;
+        case HandleKind::eventfd: return anonymous_inode_is(fd, "anon_inode:[eventfd]");
+        case HandleKind::signalfd: return anonymous_inode_is(fd, "anon_inode:[signalfd]");
+        case HandleKind::pidfd:
+            // A file of the pid file system since 6.9.
+            return anonymous_inode_is(fd, "anon_inode:[pidfd]") || !S_ISSOCK(mode);
+        case HandleKind::any: return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+Handle& Handle::operator=(Handle&& other) noexcept {
+    if (this == &other) return *this;
+    close();
+    fd_ = std::move(other.fd_);
+    scheduler_ = std::exchange(other.scheduler_, nullptr);
+    entry_ = std::exchange(other.entry_, nullptr);
+    nonblocking_ = other.nonblocking_;
+    return *this;
+}
+
+void Handle::unbind() noexcept {
+    if (entry_ == nullptr) return;
+    WEIR_ASSERT(!entry_->busy() && "a handle is closed while an operation on it is in flight");
+    scheduler_->backend().forget(*entry_);
+    scheduler_->descriptors().give_back(*std::exchange(entry_, nullptr));
+    scheduler_ = nullptr;
+}
+
+int Handle::release() noexcept {
+    unbind();
+    return fd_.release();
+}
+
+void Handle::close() noexcept {
+    unbind();
+    fd_.close();
+}
+
+Result<DescriptorEntry*> Handle::entry_in(Scheduler& scheduler) noexcept {
+    if (entry_ != nullptr) {
+        WEIR_ASSERT(scheduler_ == &scheduler && "a handle is awaited in two schedulers");
+        return entry_;
+    }
+    if (!fd_) return failure(Errc::closed, "handle");
+    entry_ = scheduler.descriptors().take(fd_.get(), nonblocking_);
+    if (entry_ == nullptr) return failure(Errc::no_descriptor, "handle", 0, scheduler.descriptors().capacity());
+    scheduler_ = &scheduler;
+    return entry_;
+}
+
+Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noexcept {
+    struct stat status {};
+    if (fd < 0 || ::fstat(fd, &status) < 0) return failure(Error::from_errno(operation, EBADF));
+    if (!is_of_kind(fd, status.st_mode, kind)) return failure(Errc::wrong_kind, operation);
+    if (fd > 2) {
+        long prepared = sys::set_cloexec(fd);
+        if (prepared == 0) prepared = sys::set_nonblocking(fd);
+        if (prepared < 0) return failure(Error::from_errno(operation, static_cast<int>(-prepared)));
+    }
+    Handle handle;
+    handle.fd_ = Fd(fd);
+    handle.nonblocking_ = fd > 2 || sys::is_nonblocking(fd) == 1;
+    return handle;
+}
+
+OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what) noexcept : Leaf(kind_of, stopped) {
+    verb = what;
+    done = operation_done;
+}
+
+bool OperationWait::start_on(Handle& handle, const Start& start) noexcept {
+    Scheduler& scheduler = scheduler_of(start);
+    const auto bound = handle.entry_in(scheduler);
+    if (!bound) {
+        error_ = bound.error();
+        error_->operation = name();
+        return true;
+    }
+    entry = *bound;
+    if (entry->waiting_in(direction()) != nullptr) {
+        refused_ = Errc::busy;
+        return true;
+    }
+    result = scheduler.backend().attempt(*this);
+    if (result != -EAGAIN) return true;
+    return submit_on(*entry, start);
+}
+
+bool OperationWait::submit_on(DescriptorEntry& bound, const Start& start) noexcept {
+    entry = &bound;
+    const long submitted = scheduler_of(start).backend().submit(*this);
+    if (submitted < 0) {
+        result = submitted;
+        return true;
+    }
+    begin(start);
+    return false;
+}
+
+bool OperationWait::again() noexcept {
+    Backend& backend = static_cast<Scheduler&>(context()).backend();
+    result = backend.attempt(*this);
+    if (result != -EAGAIN) return true;
+    const long submitted = backend.submit(*this);
+    if (submitted == 0) return false;
+    result = submitted;
+    return true;
+}
+
+Result<std::size_t> OperationWait::outcome(std::uint64_t moved) const noexcept {
+    if (refused_) return failure(*refused_, name(), moved);
+    if (error_) return failure(*error_);
+    if (result >= 0) return static_cast<std::size_t>(result);
+    Error error = Error::from_errno(name(), static_cast<int>(-result));
+    if (result == -ECANCELED) error.system_errno = 0;
+    // Only refused waiting says EPERM for a descriptor that is open: it is no object to wait on.
+    if (result == -EPERM) error.code = Errc::not_pollable;
+    error.a = moved;
+    return failure(error);
+}
+
+void OperationWait::operation_done(Operation& operation) noexcept {
+    auto& wait = static_cast<OperationWait&>(operation);
+    const bool stopped = !static_cast<const Stoppable&>(wait).linked();
+    if (wait.continue_ != nullptr && wait.result >= 0 && !wait.continue_(wait, stopped)) return;
+    wait.complete();
+}
+
+void OperationWait::stopped(Stoppable& self) noexcept {
+    auto& wait = static_cast<OperationWait&>(self);
+    static_cast<Scheduler&>(wait.context()).backend().cancel(wait);
+}
+
+void OperationWait::visit_fd(const Pending& self, PendingVisitor& visitor) noexcept {
+    const auto& wait = static_cast<const OperationWait&>(self);
+    if (wait.entry != nullptr) visitor.on_detail(wait.entry->fd, never);
+}
+
+}  // namespace weir

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#include "weir/io/pipe.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace weir {
+namespace {
+
+constexpr Pending::Kind reading{"pipe read", &OperationWait::visit_fd};
+constexpr Pending::Kind writing{"pipe write", &OperationWait::visit_fd};
+constexpr StreamVerbs verbs{Operation::Verb::read, Operation::Verb::write, &reading, &writing};
+
+}  // namespace
+
+Result<PipeReader> PipeReader::adopt(int fd) noexcept {
+    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe, "adopt pipe reader"));
+    PipeReader reader;
+    static_cast<Handle&>(reader) = std::move(handle);
+    return reader;
+}
+Read PipeReader::read(Bytes buffer) noexcept { return {*this, verbs, buffer}; }
+ReadExactly PipeReader::read_exactly(Bytes buffer) noexcept { return {*this, verbs, buffer}; }
+
+Result<PipeWriter> PipeWriter::adopt(int fd) noexcept {
+    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe, "adopt pipe writer"));
+    PipeWriter writer;
+    static_cast<Handle&>(writer) = std::move(handle);
+    return writer;
+}
+Write PipeWriter::write(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+WriteAll PipeWriter::write_all(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+
+Result<Pipe> Pipe::create() noexcept {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) return failure(Error::from_errno("pipe2", errno));
+    return Pipe{PipeReader(Fd(ends[0])), PipeWriter(Fd(ends[1]))};
+}
+
+}  // namespace weir

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#include "weir/scheduler/scheduler.hpp"
+
+#include "weir/core/report.hpp"
+
+#include "backend/choice.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+namespace weir {
+namespace {
+
+// A turn's limits: often enough into the kernel, seldom enough that a system call is shared by many items.
+constexpr unsigned items_max = 256;
+constexpr std::size_t timers_max = 512;
+
+void ignore_sigpipe() noexcept {
+    struct sigaction now {};
+    if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) {
+        now.sa_handler = SIG_IGN;
+        ::sigaction(SIGPIPE, &now, nullptr);
+    }
+}
+
+class Inside {
+public:
+    explicit Inside(const InsideHook& hook) noexcept : hook_(hook) {
+        if (hook_.enter != nullptr) hook_.enter();
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() {
+        if (hook_.leave != nullptr) hook_.leave();
+    }
+
+private:
+    const InsideHook& hook_;
+};
+
+}  // namespace
+
+Scheduler::~Scheduler() {
+    WEIR_ASSERT(!root_.has_value());
+    if (backend_ != nullptr) backend_->~Backend();
+}
+
+Result<void> Scheduler::start(const StartOptions& options) noexcept {
+    if (backend_ != nullptr) return {};
+    BackendChoice choice = options.backend;
+    if (choice == BackendChoice::automatic && options.environment && ::getauxval(AT_SECURE) == 0) {
+        if (const char* const named = std::getenv("WEIR_BACKEND"); named != nullptr) {
+            const auto wanted = backend_choice(named);
+            if (!wanted) {
+                std::snprintf(reason_.data(), reason_.size(), "WEIR_BACKEND names no backend: \"%.60s\"", named);
+                return failure(Errc::invalid, "WEIR_BACKEND (automatic, io_uring, epoll or simulated)");
+            }
+            choice = *wanted;
+        }
+    }
+    const StorageLayout layout = storage_layout(budget_);
+    if (!memory_started_) {
+        memory_started_ = true;
+        if (!frames.cut_in_advance(budget_.frame_classes)) {
+            return failure(Errc::invalid, "Budget::frame_classes, which do not fit into Budget::frame_bytes");
+        }
+        auto* const entries = reinterpret_cast<DescriptorEntry*>(storage_ + layout.descriptors);
+        for (std::size_t i = 0; i < budget_.descriptors; ++i) ::new (entries + i) DescriptorEntry;
+        descriptors_.start({entries, budget_.descriptors});
+    }
+    WEIR_ASSERT(backend_size_max() <= backend_storage_.size());
+    const BackendNeeds needs{descriptors_, budget_.submissions, &options.simulation};
+    const auto made = make_backend(choice, backend_storage_, needs, reason_);
+    if (!made) return failure(made.error());
+    backend_ = *made;
+    simulated_ = backend_->clock() != nullptr;
+    turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
+    timers.start({storage_ + layout.timers, TimerWheel::storage_size(budget_.timer_slots)}, budget_.timer_slots, turn_time);
+    ignore_sigpipe();
+    return {};
+}
+
+Result<void> Scheduler::bind_root(TaskState& task) noexcept {
+    const auto begun = start();
+    if (!begun) return begun;
+    WEIR_ASSERT(!root_.has_value());
+    root_.emplace();
+    root_->task = &task;
+    task.bind(*this, root_->scope, root_->item, nullptr);
+    task.begin_later();
+    return {};
+}
+
+Result<void> Scheduler::run_root() noexcept {
+    const Inside inside(inside_);
+    while (!root_->item.done) {
+        const auto turned = turn(true);
+        if (turned) continue;
+        if (turned.error() != Errc::stalled || root_->scope.stopped()) {
+            // The backend cannot wait any more, or a simulated program ignores its stop. Its tasks can neither
+            // go on nor be destroyed.
+            dump(STDERR_FILENO);
+            report(turned.error());
+            WEIR_ASSERT(false && "the backend failed");
+        }
+        report("weir: nothing can wake these tasks any more; they are asked to stop");
+        dump(STDERR_FILENO);
+        root_->scope.request_stop();
+    }
+    finish_root();
+    return {};
+}
+
+void Scheduler::finish_root() noexcept {
+    stopping_since = never;
+    root_.reset();
+}
+
+Result<bool> Scheduler::run_ready() noexcept {
+    if (!root_) return false;
+    const Inside inside(inside_);
+    // Until nothing is ready any more, so that the foreign loop may wait.
+    do {
+        const auto turned = turn(false);
+        if (!turned) return failure(turned.error());
+    } while (!ready.empty() && !root_->item.done);
+    if (!root_->item.done) return true;
+    finish_root();
+    return false;
+}
+
+int Scheduler::poll_fd() const noexcept { return backend_ != nullptr ? backend_->poll_fd() : -1; }
+
+Instant Scheduler::next_deadline() const noexcept { return ready.empty() ? timers.next() : turn_time; }
+
+void Scheduler::request_stop() noexcept {
+    if (!root_) return;
+    note_stopping();
+    root_->scope.request_stop();
+}
+
+Result<void> Scheduler::turn(bool may_wait) noexcept {
+    turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
+    timers.fire_due(turn_time, timers_max);
+    run_items();
+    if (root_->item.done) return {};
+    const bool waits = may_wait && ready.empty();
+    if (!waits && backend_->in_flight() == 0) return {};
+    return backend_->wait(waits ? wait_until() : Instant::min());
+}
+
+void Scheduler::run_items() noexcept {
+    for (unsigned i = 0; i < items_max; ++i) {
+        ReadyItem* const item = ready.pop();
+        if (item == nullptr) return;
+        if (budget_.hold_warning_ms == 0) [[likely]] {
+            item->run();
+        } else {
+            run_item_timed(*item);
+        }
+    }
+}
+
+void Scheduler::run_item_timed(ReadyItem& item) noexcept {
+    const TaskState* const task = TaskState::of(item);
+    const char* const function = task != nullptr ? task->function() : "(runtime)";
+    const Instant before = MonotonicClock::now();
+    item.run();
+    const auto held_ms = std::chrono::duration_cast<std::chrono::milliseconds>(MonotonicClock::now() - before).count();
+    if (held_ms < static_cast<std::int64_t>(budget_.hold_warning_ms)) return;
+    char line[160];
+    const int size = std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)", function,
+                                   static_cast<long long>(held_ms), budget_.hold_warning_ms);
+    if (size > 0) report(std::string_view(line));
+}
+
+Instant Scheduler::wait_until() noexcept {
+    const Instant next = timers.next();
+    if (stopping_since == never || !exits_when_stuck_ || budget_.grace_ms == 0) return next;
+    const Instant patience_ends = after(stopping_since, std::chrono::milliseconds(budget_.grace_ms));
+    if (turn_time >= patience_ends) on_stuck();
+    return patience_ends < next ? patience_ends : next;
+}
+
+void Scheduler::on_stuck() noexcept {
+    dump(STDERR_FILENO);
+    report(Error{.code = Errc::stuck, .operation = "run_main", .a = frames.live()});
+    ::_exit(70);   // EX_SOFTWARE; the tasks can be neither finished nor destroyed
+}
+
+std::string_view Scheduler::backend_name() const noexcept { return backend_ != nullptr ? backend_->name() : "none"; }
+
+Usage Scheduler::usage() const noexcept {
+    Usage usage{
+        .frame_bytes = frames.cut_size(),
+        .frame_bytes_max = frames.capacity(),
+        .frames = frames.live(),
+        .descriptors = descriptors_.count(),
+        .descriptors_peak = descriptors_.peak(),
+        .descriptors_max = descriptors_.capacity(),
+        .timers = timers.count(),
+        .operations = backend_ != nullptr ? backend_->in_flight() : 0,
+        .tasks_started = tasks_started,
+        .classes = {},
+    };
+    for (std::size_t i = 0; i < usage.classes.size(); ++i) usage.classes[i] = frames.usage(i);
+    return usage;
+}
+
+}  // namespace weir

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "sys/calls.hpp"
+
+#include "weir/sys/faults.hpp"
+#include "weir/sys/fd.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace weir {
+
+void Fd::close() noexcept {
+    if (fd_ < 0) return;
+    const int saved = errno;
+    ::close(std::exchange(fd_, -1));
+    errno = saved;
+}
+
+namespace sys {
+namespace {
+
+thread_local Faults* installed = nullptr;
+
+// Makes `call(size)` until it is not interrupted, with the installed faults in front of each try.
+template <class F>
+long attempt(Call call, int fd, std::size_t size, F&& make) noexcept {
+    for (;;) {
+        std::size_t allowed = size;
+        if (installed != nullptr) [[unlikely]] {
+            const Fault fault = installed->next(call, fd, size);
+            if (fault.error == EINTR) continue;
+            if (fault.error != 0) return -fault.error;
+            allowed = std::min(size, std::max<std::size_t>(fault.size_max, 1));
+        }
+        const long result = make(allowed);
+        if (result >= 0) return result;
+        if (errno != EINTR) return -errno;
+    }
+}
+
+}  // namespace
+
+Faults* install_faults(Faults* faults) noexcept { return std::exchange(installed, faults); }
+
+long read(int fd, void* data, std::size_t size) noexcept {
+    return attempt(Call::read, fd, size, [=](std::size_t allowed) { return ::read(fd, data, allowed); });
+}
+long write(int fd, const void* data, std::size_t size) noexcept {
+    return attempt(Call::write, fd, size, [=](std::size_t allowed) { return ::write(fd, data, allowed); });
+}
+long receive(int fd, void* data, std::size_t size) noexcept {
+    return attempt(Call::receive, fd, size,
+                   [=](std::size_t allowed) { return ::recv(fd, data, allowed, MSG_DONTWAIT); });
+}
+long send(int fd, const void* data, std::size_t size) noexcept {
+    return attempt(Call::send, fd, size,
+                   [=](std::size_t allowed) { return ::send(fd, data, allowed, MSG_DONTWAIT | MSG_NOSIGNAL); });
+}
+long accept(int fd) noexcept {
+    for (;;) {
+        const long result = attempt(Call::accept, fd, 0, [=](std::size_t) {
+            return static_cast<long>(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        });
+        if (result != -ECONNABORTED) return result;
+    }
+}
+long connect(int fd, const sockaddr* address, socklen_t size) noexcept {
+    // Not repeated after EINTR: the connection then goes on by itself, as after EINPROGRESS.
+    if (installed != nullptr) [[unlikely]] {
+        const Fault fault = installed->next(Call::connect, fd, 0);
+        if (fault.error != 0 && fault.error != EINTR) return -fault.error;
+    }
+    if (::connect(fd, address, size) == 0) return 0;
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+long connect_result(int fd) noexcept {
+    int error = 0;
+    socklen_t size = sizeof(error);
+    if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return -errno;
+    return -error;
+}
+long poll_now(int fd, short events) noexcept {
+    return attempt(Call::poll, fd, 0, [=](std::size_t) -> long {
+        pollfd one{.fd = fd, .events = events, .revents = 0};
+        const int count = ::poll(&one, 1, 0);
+        return count <= 0 ? count : one.revents;
+    });
+}
+
+long set_cloexec(int fd) noexcept {
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (flags < 0) return -errno;
+    if ((flags & FD_CLOEXEC) != 0) return 0;
+    return ::fcntl(fd, F_SETFD, flags | FD_CLOEXEC) < 0 ? -errno : 0;
+}
+long is_nonblocking(int fd) noexcept {
+    const int flags = ::fcntl(fd, F_GETFL);
+    return flags < 0 ? -errno : (flags & O_NONBLOCK) != 0 ? 1 : 0;
+}
+long set_nonblocking(int fd) noexcept {
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0) return -errno;
+    return ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+}  // namespace sys
+}  // namespace weir

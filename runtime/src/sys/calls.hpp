@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// System calls as the runtime uses them: a value, or the negative errno. EINTR is retried here and nowhere else;
+// none of them blocks on a descriptor that would make it wait, except where its comment says so.
+#pragma once
+
+#include <cstddef>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+namespace weir::sys {
+
+long read(int fd, void* data, std::size_t size) noexcept;
+long write(int fd, const void* data, std::size_t size) noexcept;
+/// recv and send with MSG_DONTWAIT, whatever the descriptor's own mode; send never raises SIGPIPE.
+long receive(int fd, void* data, std::size_t size) noexcept;
+long send(int fd, const void* data, std::size_t size) noexcept;
+/// accept4 with CLOEXEC and NONBLOCK. Errors that belong to a peer that is already gone are passed over.
+long accept(int fd) noexcept;
+/// connect on a non-blocking socket: 0, or -EINPROGRESS, -EAGAIN (full backlog) and the like.
+long connect(int fd, const sockaddr* address, socklen_t size) noexcept;
+/// What a finished connect came to: 0 or the negative errno.
+long connect_result(int fd) noexcept;
+/// poll(2) of one descriptor without waiting: the events that are there now, 0 for none.
+long poll_now(int fd, short events) noexcept;
+
+/// FD_CLOEXEC on, and O_NONBLOCK read or set; 0 or the negative errno.
+long set_cloexec(int fd) noexcept;
+long is_nonblocking(int fd) noexcept;
+long set_nonblocking(int fd) noexcept;
+
+}  // namespace weir::sys
