@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+//
+// Every kind has a put_body and a take_body that mirror each other. `Taken` reads fields and remembers
+// whether any was out of range, so the bodies read like the layout in the header.
+#include "wire.hpp"
+
+#include "little_endian.hpp"
+
+#include <cmath>
+#include <cstring>
+
+namespace leak {
+
+namespace {
+
+constexpr std::uint8_t wire_version = 1;
+
+// A record's kind is its place in the variant plus one: 0 stays unused, so that zeros are no record.
+constexpr std::array<std::size_t, std::variant_size_v<Record>> sizes_by_kind{
+    reading_bytes,         stream_end_bytes, stream_failure_bytes, joined_sample_bytes,
+    acknowledgement_bytes, resume_bytes,     setting_bytes,
+};
+
+std::uint8_t bits_of(const Labels& labels) {
+    return static_cast<std::uint8_t>((labels.anomaly ? 1u : 0u) | (labels.changepoint ? 2u : 0u));
+}
+
+void put_reserved(ByteWriter& writer, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) writer.put(std::uint8_t{0});
+}
+
+void put_body(ByteWriter& writer, const Reading& reading) {
+    writer.put(static_cast<std::uint8_t>(reading.signal));
+    writer.put(bits_of(reading.labels));
+    put_reserved(writer, 6);
+    writer.put(reading.sequence);
+    writer.put(reading.time_s);
+    writer.put(reading.value);
+}
+
+void put_body(ByteWriter& writer, const StreamEnd& end) {
+    writer.put(static_cast<std::uint8_t>(end.signal));
+    put_reserved(writer, 7);
+    writer.put(end.readings_count);
+}
+
+void put_body(ByteWriter& writer, const StreamFailure& failure) {
+    const std::string_view text = failure.text.view();
+    writer.put(static_cast<std::uint8_t>(failure.signal));
+    put_reserved(writer, 5);
+    writer.put(static_cast<std::uint16_t>(text.size()));
+    writer.put(std::as_bytes(std::span{text}));
+    put_reserved(writer, StreamFailure::text_bytes_max - text.size());
+}
+
+void put_body(ByteWriter& writer, const JoinedSample& joined) {
+    writer.put(joined.recording);
+    writer.put(bits_of(joined.sample.labels));
+    writer.put(joined.missing);
+    put_reserved(writer, 2);
+    writer.put(joined.sequence);
+    writer.put(joined.sample.time_s);
+    for (const double value : joined.sample.values) writer.put(value);
+}
+
+void put_body(ByteWriter& writer, const Acknowledgement& acknowledgement) {
+    const Verdict& verdict = acknowledgement.verdict;
+    writer.put(acknowledgement.recording);
+    writer.put(static_cast<std::uint8_t>(verdict.phase));
+    writer.put(static_cast<std::uint8_t>(verdict.anomaly));
+    writer.put(static_cast<std::uint8_t>(verdict.alarm));
+    writer.put(static_cast<std::uint8_t>(verdict.change));
+    writer.put(acknowledgement.sequence);
+    writer.put(verdict.statistic);
+    writer.put(verdict.threshold);
+}
+
+void put_body(ByteWriter& writer, const Resume& resume) {
+    writer.put(resume.place.recording);
+    writer.put(static_cast<std::uint8_t>(resume.learned_before));
+    put_reserved(writer, 3);
+    writer.put(resume.place.next_sequence);
+}
+
+void put_body(ByteWriter& writer, const Setting& setting) {
+    writer.put(setting.factor);
+}
+
+class Taken {
+public:
+    explicit Taken(std::span<const std::byte> bytes) : reader_(bytes) {}
+
+    std::uint8_t at_most(std::uint8_t largest) {
+        const auto value = reader_.take<std::uint8_t>();
+        possible_ = possible_ && value <= largest;
+        return value;
+    }
+
+    bool flag() { return at_most(1) == 1; }
+    Signal signal() { return static_cast<Signal>(at_most(signals_count - 1)); }
+
+    Labels labels() {
+        const auto bits = at_most(3);
+        return {.anomaly = (bits & 1u) != 0, .changepoint = (bits & 2u) != 0};
+    }
+
+    void reserved(std::size_t size) {
+        for (std::size_t i = 0; i < size; ++i) at_most(0);
+    }
+
+    template <class Integer>
+    Integer integer() {
+        return reader_.take<Integer>();
+    }
+
+    std::int64_t time() { return reader_.take_signed(); }
+
+    double finite() {
+        const double value = reader_.take_double();
+        possible_ = possible_ && std::isfinite(value);
+        return value;
+    }
+
+    std::string_view text(std::size_t size) {
+        require(size <= reader_.rest());
+        const auto bytes = reader_.take_bytes(std::min(size, reader_.rest()));
+        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+
+    void require(bool condition) { possible_ = possible_ && condition; }
+    bool whole() const { return possible_ && reader_.ok() && reader_.rest() == 0; }
+
+private:
+    ByteReader reader_;
+    bool possible_ = true;
+};
+
+void take_body(Taken& taken, Reading& reading) {
+    reading.signal = taken.signal();
+    reading.labels = taken.labels();
+    taken.reserved(6);
+    reading.sequence = taken.integer<std::uint64_t>();
+    reading.time_s = taken.time();
+    reading.value = taken.finite();
+}
+
+void take_body(Taken& taken, StreamEnd& end) {
+    end.signal = taken.signal();
+    taken.reserved(7);
+    end.readings_count = taken.integer<std::uint64_t>();
+}
+
+void take_body(Taken& taken, StreamFailure& failure) {
+    failure.signal = taken.signal();
+    taken.reserved(5);
+    const std::size_t size = taken.integer<std::uint16_t>();
+    failure.text.append(taken.text(size));
+    if (size <= StreamFailure::text_bytes_max) taken.reserved(StreamFailure::text_bytes_max - size);
+}
+
+void take_body(Taken& taken, JoinedSample& joined) {
+    joined.recording = taken.integer<std::uint32_t>();
+    joined.sample.labels = taken.labels();
+    joined.missing = taken.integer<std::uint8_t>();
+    taken.reserved(2);
+    joined.sequence = taken.integer<std::uint64_t>();
+    joined.sample.time_s = taken.time();
+    for (double& value : joined.sample.values) value = taken.finite();
+}
+
+void take_body(Taken& taken, Acknowledgement& acknowledgement) {
+    Verdict& verdict = acknowledgement.verdict;
+    acknowledgement.recording = taken.integer<std::uint32_t>();
+    verdict.phase = static_cast<Phase>(taken.at_most(1));
+    verdict.anomaly = taken.flag();
+    verdict.alarm = taken.flag();
+    verdict.change = static_cast<AlarmLogic::Change>(taken.at_most(2));
+    acknowledgement.sequence = taken.integer<std::uint64_t>();
+    verdict.statistic = taken.finite();
+    verdict.threshold = taken.finite();
+}
+
+void take_body(Taken& taken, Resume& resume) {
+    resume.place.recording = taken.integer<std::uint32_t>();
+    resume.learned_before = taken.flag();
+    taken.reserved(3);
+    resume.place.next_sequence = taken.integer<std::uint64_t>();
+}
+
+void take_body(Taken& taken, Setting& setting) {
+    setting.factor = taken.finite();
+    taken.require(setting.factor > 0 && setting.factor <= factor_max);
+}
+
+/// Makes `record` an empty record of the `index`-th kind.
+template <std::size_t Index = 0>
+void become(Record& record, std::size_t index) {
+    if constexpr (Index < std::variant_size_v<Record>) {
+        if (Index == index) {
+            record.emplace<Index>();
+        } else {
+            become<Index + 1>(record, index);
+        }
+    }
+}
+
+std::uint32_t record_checksum(std::span<const std::byte> record) {
+    return checksum_of(record.subspan(record_header_bytes), checksum_of(record.first(4)));
+}
+
+}  // namespace
+
+std::string_view text_of(Decoded outcome) {
+    switch (outcome) {
+        case Decoded::record: return "a whole record";
+        case Decoded::incomplete: return "a record is incomplete";
+        case Decoded::unknown_kind: return "a record is of an unknown kind or version";
+        case Decoded::wrong_length: return "a record's length is wrong for its kind";
+        case Decoded::wrong_checksum: return "a record's checksum is wrong";
+        case Decoded::impossible: return "a record holds impossible values";
+    }
+    return "unknown outcome";
+}
+
+std::size_t encode(const Record& record, std::span<std::byte> bytes) {
+    const std::size_t size = sizes_by_kind[record.index()];
+    if (bytes.size() < size) return 0;
+    ByteWriter body{bytes.subspan(record_header_bytes, size - record_header_bytes)};
+    std::visit([&body](const auto& kind) { put_body(body, kind); }, record);
+
+    ByteWriter header{bytes.first(record_header_bytes)};
+    header.put(static_cast<std::uint16_t>(size));
+    header.put(static_cast<std::uint8_t>(record.index() + 1));
+    header.put(wire_version);
+    header.put(record_checksum(bytes.first(size)));
+    return body.ok() && header.ok() ? size : 0;
+}
+
+Decoded decode(std::span<const std::byte> bytes, Record& record, std::size_t& size) {
+    if (bytes.size() < record_header_bytes) return Decoded::incomplete;
+    ByteReader header{bytes.first(record_header_bytes)};
+    const std::size_t length = header.take<std::uint16_t>();
+    const std::size_t kind = header.take<std::uint8_t>();
+    const auto version = header.take<std::uint8_t>();
+    const auto checksum = header.take<std::uint32_t>();
+    if (kind == 0 || kind > sizes_by_kind.size() || version != wire_version) return Decoded::unknown_kind;
+    if (length != sizes_by_kind[kind - 1]) return Decoded::wrong_length;
+    if (bytes.size() < length) return Decoded::incomplete;
+    if (record_checksum(bytes.first(length)) != checksum) return Decoded::wrong_checksum;
+
+    Record taken_record;
+    become(taken_record, kind - 1);
+    Taken taken{bytes.subspan(record_header_bytes, length - record_header_bytes)};
+    std::visit([&taken](auto& empty) { take_body(taken, empty); }, taken_record);
+    if (!taken.whole()) return Decoded::impossible;
+    record = taken_record;
+    size = length;
+    return Decoded::record;
+}
+
+std::span<std::byte> RecordReader::room() {
+    if (begin_ > 0) {
+        std::memmove(bytes_.data(), bytes_.data() + begin_, end_ - begin_);
+        end_ -= begin_;
+        begin_ = 0;
+    }
+    return std::span{bytes_}.subspan(end_);
+}
+
+void RecordReader::filled(std::size_t size) {
+    end_ += std::min(size, bytes_.size() - end_);
+}
+
+Decoded RecordReader::next(Record& record) {
+    if (error_ != Decoded::incomplete) return error_;
+    std::size_t size = 0;
+    const Decoded outcome =
+        decode(std::span<const std::byte>{bytes_}.subspan(begin_, end_ - begin_), record, size);
+    if (outcome == Decoded::record) {
+        begin_ += size;
+    } else {
+        error_ = outcome;
+    }
+    return outcome;
+}
+
+}  // namespace leak

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//
+// The records that travel between the processes.
+//
+//   sensor -> acquisition (a pipe per signal)     Reading…, then StreamEnd or StreamFailure
+//   acquisition -> detector (a unix stream)       JoinedSample…, Setting at any time
+//   detector -> acquisition (the same stream)     Resume, then an Acknowledgement per sample
+//
+// A record is a header of eight bytes (length 2, kind 1, version 1, checksum 4) and a body of a width fixed
+// by its kind; all fields are little endian, so records are the same between any two machines. The checksum
+// is a CRC-32 of the header's first four bytes and the body. Whatever bytes arrive, decoding gives a record
+// whose values are in range (finite doubles, known signals, known flags) or an error; after an error the
+// stream has no meaning any more and is to be closed.
+//
+// Nothing is lost when a detector is killed: it saves its state after each sample and only then acknowledges.
+// Its successor loads that state, says in Resume which sample it wants next, and acknowledges the one before
+// once more (that acknowledgement may have died with its sender). Acquisition keeps samples until they are
+// acknowledged and sends again from the one that Resume names, after its last Setting.
+#pragma once
+
+#include "detector_model.hpp"
+#include "detector_state.hpp"
+#include "recording.hpp"
+#include "signals.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <tuple>
+#include <variant>
+
+namespace leak {
+
+/// What one sensor showed. Sequences count a stream's readings from 0, without gaps.
+struct Reading {
+    Signal signal = Signal::accelerometer_1;
+    Labels labels;
+    std::uint64_t sequence = 0;
+    std::int64_t time_s = 0;
+    double value = 0;
+
+    friend bool operator==(const Reading&, const Reading&) = default;
+};
+
+/// The stream of `signal` ended in good order after `readings_count` readings.
+struct StreamEnd {
+    Signal signal = Signal::accelerometer_1;
+    std::uint64_t readings_count = 0;
+
+    friend bool operator==(const StreamEnd&, const StreamEnd&) = default;
+};
+
+/// The stream of `signal` cannot go on; the text says why (a parser's error, with file, line and column).
+struct StreamFailure {
+    static constexpr std::size_t text_bytes_max = 768;
+    static_assert(text_bytes_max >= RecordingParser::error_bytes_max);
+
+    Signal signal = Signal::accelerometer_1;
+    BoundedText<text_bytes_max> text;
+
+    friend bool operator==(const StreamFailure& left, const StreamFailure& right) {
+        return left.signal == right.signal && left.text.view() == right.text.view();
+    }
+};
+
+/// All signals at one time. Sequences count the samples of one recording from 0, without gaps.
+struct JoinedSample {
+    std::uint32_t recording = 0;
+    std::uint64_t sequence = 0;
+    Sample sample;
+    std::uint8_t missing = 0;  // bit i: signal i was not there, its value is the one before
+
+    friend bool operator==(const JoinedSample&, const JoinedSample&) = default;
+};
+
+/// The sample was judged, and the state that knows it is saved.
+struct Acknowledgement {
+    std::uint32_t recording = 0;
+    std::uint64_t sequence = 0;
+    Verdict verdict;
+
+    friend bool operator==(const Acknowledgement&, const Acknowledgement&) = default;
+};
+
+/// A detector's first word on a new connection: the sample that it wants next. Without a saved state that is
+/// sample 0 of recording 0, and `learned_before` is false.
+struct Resume {
+    StreamPlace place;
+    bool learned_before = false;
+
+    friend bool operator==(const Resume&, const Resume&) = default;
+};
+
+/// The operator's threshold, as a multiple of the learned percentile.
+struct Setting {
+    double factor = factor_default;
+
+    friend bool operator==(const Setting&, const Setting&) = default;
+};
+
+using Record =
+    std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting>;
+
+inline constexpr std::size_t record_header_bytes = 8;
+// signal 1, labels 1, reserved 6, sequence 8, time 8, value 8
+inline constexpr std::size_t reading_bytes = record_header_bytes + 32;
+// signal 1, reserved 7, readings 8
+inline constexpr std::size_t stream_end_bytes = record_header_bytes + 16;
+// signal 1, reserved 5, size 2, text
+inline constexpr std::size_t stream_failure_bytes = record_header_bytes + 8 + StreamFailure::text_bytes_max;
+// recording 4, labels 1, missing 1, reserved 2, sequence 8, time 8, values
+inline constexpr std::size_t joined_sample_bytes = record_header_bytes + 24 + 8 * signals_count;
+// recording 4, phase 1, anomaly 1, alarm 1, change 1, sequence 8, statistic 8, threshold 8
+inline constexpr std::size_t acknowledgement_bytes = record_header_bytes + 32;
+// recording 4, learned before 1, reserved 3, next sequence 8
+inline constexpr std::size_t resume_bytes = record_header_bytes + 16;
+// factor 8
+inline constexpr std::size_t setting_bytes = record_header_bytes + 8;
+
+inline constexpr std::size_t record_bytes_max =
+    std::max({reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes,
+              acknowledgement_bytes, resume_bytes, setting_bytes});
+static_assert(record_bytes_max <= 4'096,
+              "a record written to a pipe in one call must arrive whole (PIPE_BUF)");
+
+/// Writes a record to the front of `bytes`; gives its size, or 0 if it does not fit.
+std::size_t encode(const Record& record, std::span<std::byte> bytes);
+
+enum class Decoded : std::uint8_t {
+    record,        // `record` and `size` were written
+    incomplete,    // a longer span is needed; what is there is in order so far
+    unknown_kind,  // also another version
+    wrong_length,  // not the length of its kind
+    wrong_checksum,
+    impossible,  // the checksum is right, but a value is out of range
+};
+
+/// `a record's checksum is wrong` and so on.
+std::string_view text_of(Decoded outcome);
+
+/// Reads the record at the front of `bytes`; `size` is what it takes up.
+Decoded decode(std::span<const std::byte> bytes, Record& record, std::size_t& size);
+
+/// Cuts a stream of bytes into records. Read into room(), tell how much with filled(), then take next() until
+/// it says `incomplete`. An error stays.
+class RecordReader {
+public:
+    std::span<std::byte> room();
+    void filled(std::size_t size);
+    Decoded next(Record& record);
+
+    /// Bytes of a record that is not whole: at the end of a stream there should be none.
+    std::size_t rest() const { return end_ - begin_; }
+
+private:
+    std::array<std::byte, 4'096> bytes_{};
+    std::size_t begin_ = 0;
+    std::size_t end_ = 0;
+    Decoded error_ = Decoded::incomplete;
+    static_assert(std::tuple_size_v<decltype(bytes_)> >= 2 * record_bytes_max);
+};
+
+}  // namespace leak
