@@ -65,7 +65,9 @@ class Selection:
 
     def to_build(self) -> list[configurations.Configuration]:
         """One configuration per build folder, in the table's order."""
-        wanted = {c.folder: c for c in self.configurations}
+        wanted = {}
+        for configuration in self.configurations:
+            wanted.setdefault(configuration.folder, configuration)
         for check in self.checks:
             for name in check.builds:
                 wanted.setdefault(CONFIGURATIONS[name].folder, CONFIGURATIONS[name])
@@ -81,7 +83,10 @@ class Selection:
         there = suites.names(configuration)
         if self.suites:
             return [n for n in there if suites.matching(n, self.suites)]
-        return [n for n in there if self.everything or n not in suites.ONLY_ON_REQUEST]
+        left_out = set() if self.everything else suites.ONLY_ON_REQUEST
+        if configuration.wrapper:
+            left_out = suites.ABOUT_THE_BUILD
+        return [n for n in there if n not in left_out]
 
 
 class Run:

@@ -9,6 +9,8 @@ from testing.configurations import ROOT, Configuration
 
 # Long, and about the packaging rather than the code: only where all is run or they are named.
 ONLY_ON_REQUEST = {"install"}
+# What they show does not depend on what a program may do when it runs.
+ABOUT_THE_BUILD = {"install", "readme", "test harness"}
 
 
 def names(configuration: Configuration) -> list[str]:
@@ -29,10 +31,12 @@ def matching(name: str, wanted: list[str]) -> bool:
 def run(configuration: Configuration, chosen: list[str]) -> list[outcome.Outcome]:
     command = ["meson", "test", "-C", str(configuration.folder), "--no-rebuild", "--num-processes=2"]
     command += [f"--logbase={configuration.name}", f"--timeout-multiplier={configuration.slowness}"]
+    log_name = configuration.name
     if configuration.wrapper:
         program, *arguments = configuration.wrapper
         command.append("--wrapper=" + " ".join([str(configuration.folder / program), *arguments]))
-    log = configuration.folder / "meson-logs" / f"{configuration.name}.json"
+        log_name += "-" + program.rsplit("/", 1)[-1]  # meson names its log so
+    log = configuration.folder / "meson-logs" / f"{log_name}.json"
     log.unlink(missing_ok=True)
     # A failing suite is told by its own totals; meson's status adds nothing.
     done = subprocess.run(
