@@ -23,7 +23,7 @@ Result<Backend*> make_epoll(std::span<std::byte> memory, const BackendNeeds& nee
     auto* const backend = ::new (memory.data()) EpollBackend(needs.descriptors);
     const auto started = backend->start();
     if (!started) {
-        backend->~EpollBackend();
+        backend->end();
         return failure(started.error());
     }
     return backend;

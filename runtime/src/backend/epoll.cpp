@@ -59,6 +59,11 @@ Result<void> EpollBackend::start() noexcept {
     return {};
 }
 
+void EpollBackend::end() noexcept {
+    timer_.close();
+    epoll_.close();
+}
+
 long EpollBackend::arm(DescriptorEntry& entry, std::uint8_t wanted) noexcept {
     epoll_event interest{};
     interest.events = EPOLLET;

@@ -11,7 +11,6 @@ namespace weir {
 class EpollBackend final : public Backend {
 public:
     explicit EpollBackend(DescriptorTable& descriptors) noexcept : descriptors_(descriptors) {}
-    ~EpollBackend() override = default;
 
     Result<void> start() noexcept;
 
@@ -24,6 +23,7 @@ public:
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
     [[nodiscard]] int poll_fd() const noexcept override { return epoll_.get(); }
     [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
+    void end() noexcept override;
 
 private:
     [[nodiscard]] long arm(DescriptorEntry& entry, std::uint8_t wanted) noexcept;

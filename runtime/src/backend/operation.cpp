@@ -90,9 +90,17 @@ DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
     ++entry->generation;
     entry->nonblocking = nonblocking;
     entry->armed = 0;
+    entry->foreign = false;
     entry->external = false;
     if (++count_ > peak_) peak_ = count_;
     return entry;
+}
+
+DescriptorEntry* DescriptorTable::find_fd(int fd) noexcept {
+    for (DescriptorEntry& entry : entries_) {
+        if (entry.fd == fd) return &entry;
+    }
+    return nullptr;
 }
 
 void DescriptorTable::give_back(DescriptorEntry& entry) noexcept {

@@ -21,8 +21,6 @@ constexpr unsigned refusals_max = 8;
 
 }  // namespace
 
-SimulatedBackend::~SimulatedBackend() = default;
-
 // splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 std::uint64_t SimulatedBackend::draw() noexcept {
     random_ += 0x9e37'79b9'7f4a'7c15;

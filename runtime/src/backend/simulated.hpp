@@ -12,7 +12,6 @@ namespace weir {
 class SimulatedBackend final : public Backend, private sys::Faults {
 public:
     explicit SimulatedBackend(const SimulationOptions& options) noexcept : options_(options), random_(options.seed) {}
-    ~SimulatedBackend() override;
 
     [[nodiscard]] const char* name() const noexcept override { return "simulated"; }
     [[nodiscard]] long attempt(Operation& operation) noexcept override;
@@ -23,6 +22,7 @@ public:
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
     [[nodiscard]] int poll_fd() const noexcept override { return -1; }
     [[nodiscard]] const Instant* clock() const noexcept override { return &now_; }
+    void end() noexcept override {}
 
 private:
     sys::Fault next(sys::Call call, int fd, std::size_t size) noexcept override;

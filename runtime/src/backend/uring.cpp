@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <poll.h>
+#include <utility>
 
 namespace weir {
 namespace {
@@ -45,8 +46,8 @@ Result<void> UringBackend::start(unsigned submissions) noexcept {
     return {};
 }
 
-UringBackend::~UringBackend() {
-    if (started_) ::io_uring_queue_exit(&ring_);
+void UringBackend::end() noexcept {
+    if (std::exchange(started_, false)) ::io_uring_queue_exit(&ring_);
 }
 
 // When the submission queue is full, what is in it goes to the kernel now, which always makes room.

@@ -12,7 +12,6 @@ namespace weir {
 class UringBackend final : public Backend {
 public:
     UringBackend() noexcept = default;
-    ~UringBackend() override;
 
     /// Sets the ring up with room for `submissions` between two waits (rounded up to a power of two). Errors:
     /// denied or unsupported where it is forbidden or absent, invalid where the kernel is older than 6.1.
@@ -27,6 +26,7 @@ public:
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
     [[nodiscard]] int poll_fd() const noexcept override { return ring_.ring_fd; }
     [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
+    void end() noexcept override;
 
 private:
     [[nodiscard]] io_uring_sqe* entry_for_submission() noexcept;

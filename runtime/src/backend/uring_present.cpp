@@ -15,7 +15,7 @@ Result<Backend*> make_uring(std::span<std::byte> memory, const BackendNeeds& nee
     const auto started = backend->start(needs.submissions);
     if (started) return backend;
     Error error = started.error();
-    backend->~UringBackend();
+    backend->end();
     if (error.system_errno == EINVAL) {
         error.operation = "io_uring_setup with deferred completions, which Linux has since 6.1";
         error.code = Errc::unsupported;

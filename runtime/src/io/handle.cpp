@@ -112,20 +112,24 @@ OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what)
     done = operation_done;
 }
 
-bool OperationWait::start_on(Handle& handle, const Start& start) noexcept {
-    Scheduler& scheduler = scheduler_of(start);
-    const auto bound = handle.entry_in(scheduler);
+bool OperationWait::bind_to(Handle& handle, const Start& start) noexcept {
+    const auto bound = handle.entry_in(scheduler_of(start));
     if (!bound) {
         error_ = bound.error();
         error_->operation = name();
-        return true;
+        return false;
     }
     entry = *bound;
     if (entry->waiting_in(direction()) != nullptr) {
         refused_ = Errc::busy;
-        return true;
+        return false;
     }
-    result = scheduler.backend().attempt(*this);
+    return true;
+}
+
+bool OperationWait::start_on(Handle& handle, const Start& start) noexcept {
+    if (!bind_to(handle, start)) return true;
+    result = scheduler_of(start).backend().attempt(*this);
     if (result != -EAGAIN) return true;
     return submit_on(*entry, start);
 }
@@ -166,13 +170,35 @@ Result<std::size_t> OperationWait::outcome(std::uint64_t moved) const noexcept {
 void OperationWait::operation_done(Operation& operation) noexcept {
     auto& wait = static_cast<OperationWait&>(operation);
     const bool stopped = !static_cast<const Stoppable&>(wait).linked();
-    if (wait.continue_ != nullptr && wait.result >= 0 && !wait.continue_(wait, stopped)) return;
+    if (wait.continue_ != nullptr && wait.result != -ECANCELED && !wait.continue_(wait, stopped)) return;
     wait.complete();
 }
 
 void OperationWait::stopped(Stoppable& self) noexcept {
     auto& wait = static_cast<OperationWait&>(self);
+    if (wait.pausing_) {
+        static_cast<PausingWait&>(wait).stop_pausing();
+        return;
+    }
     static_cast<Scheduler&>(wait.context()).backend().cancel(wait);
+}
+
+void PausingWait::pause(Duration span) noexcept {
+    pausing_ = true;
+    context().timers.arm(alarm_, after(context().now(), span));
+}
+
+void PausingWait::Alarm::fire(Timer& timer) noexcept {
+    PausingWait& wait = static_cast<Alarm&>(timer).wait;
+    wait.pausing_ = false;
+    if (wait.resume_(wait)) wait.complete();
+}
+
+void PausingWait::stop_pausing() noexcept {
+    pausing_ = false;
+    context().timers.disarm(alarm_);
+    result = -ECANCELED;
+    complete();
 }
 
 void OperationWait::visit_fd(const Pending& self, PendingVisitor& visitor) noexcept {

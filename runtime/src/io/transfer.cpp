@@ -39,6 +39,7 @@ bool WholeTransferWait::note(bool stopped) noexcept {
 
 bool WholeTransferWait::transferred(OperationWait& self, bool stopped) noexcept {
     auto& wait = static_cast<WholeTransferWait&>(self);
+    if (wait.result < 0) return true;
     for (;;) {
         if (wait.note(stopped)) return true;
         if (!wait.again()) return false;

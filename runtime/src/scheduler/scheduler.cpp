@@ -46,7 +46,7 @@ private:
 
 Scheduler::~Scheduler() {
     WEIR_ASSERT(!root_.has_value());
-    if (backend_ != nullptr) backend_->~Backend();
+    if (backend_ != nullptr) backend_->end();
 }
 
 Result<void> Scheduler::start(const StartOptions& options) noexcept {
@@ -68,7 +68,8 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         if (!frames.cut_in_advance(budget_.frame_classes)) {
             return failure(Errc::invalid, "Budget::frame_classes, which do not fit into Budget::frame_bytes");
         }
-        auto* const entries = reinterpret_cast<DescriptorEntry*>(storage_ + layout.descriptors);
+        void* const entries_storage = storage_ + layout.descriptors;   // 16-aligned by storage_layout()
+        auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
         for (std::size_t i = 0; i < budget_.descriptors; ++i) ::new (entries + i) DescriptorEntry;
         descriptors_.start({entries, budget_.descriptors});
     }

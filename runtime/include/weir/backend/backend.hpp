@@ -29,7 +29,6 @@ public:
     Backend() noexcept = default;
     Backend(const Backend&) = delete;
     Backend& operator=(const Backend&) = delete;
-    virtual ~Backend() = default;
 
     [[nodiscard]] virtual const char* name() const noexcept = 0;
     /// The call's result or negative errno; -EAGAIN if the operation has to be submitted.
@@ -47,6 +46,12 @@ public:
     [[nodiscard]] virtual int poll_fd() const noexcept = 0;
     /// The simulated clock, or null where time is real.
     [[nodiscard]] virtual const Instant* clock() const noexcept = 0;
+    /// Gives the kernel's things back; nothing is in flight. Called once, instead of a destructor: a virtual one would
+    /// bring operator delete along, and backends live in memory that is never freed.
+    virtual void end() noexcept = 0;
+
+protected:
+    ~Backend() = default;
 };
 
 }  // namespace weir

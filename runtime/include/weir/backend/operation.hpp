@@ -31,6 +31,7 @@ struct DescriptorEntry {
     std::uint32_t generation = 0;
     bool nonblocking = false;          ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
     std::uint8_t armed = 0;            ///< the backend's own note: what the kernel was asked to report
+    bool foreign = false;              ///< belongs to a caller of readable()/writable(), not to a handle
     bool external = false;             ///< other threads may make it ready (for the simulated backend)
     Operation* waiting[2] = {};        ///< submitted, not yet done; indexed by Direction
     DescriptorEntry* next_free = nullptr;
@@ -112,6 +113,8 @@ public:
         DescriptorEntry& entry = entries_[index];
         return entry.fd >= 0 && entry.generation == generation ? &entry : nullptr;
     }
+    /// The entry of an open descriptor, or null. Looks through the table.
+    [[nodiscard]] DescriptorEntry* find_fd(int fd) noexcept;
     [[nodiscard]] std::size_t capacity() const noexcept { return entries_.size(); }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::size_t peak() const noexcept { return peak_; }

@@ -190,14 +190,15 @@ class TaskPromise;
 template <class T>
 class TaskPromiseBase : public TaskState {
 public:
+    // Inlined even at -O0: g++ 12 would take a template's operator new to mismatch a plain operator delete.
     template <std::derived_from<Context> C, class... Args>
-    static void* operator new(std::size_t size, C& context, Args&...) noexcept {
+    [[gnu::always_inline]] static void* operator new(std::size_t size, C& context, Args&...) noexcept {
         return allocate(size, context);
     }
     // A member function's or lambda's object comes first.
     template <class This, std::derived_from<Context> C, class... Args>
         requires(!std::derived_from<This, Context>)
-    static void* operator new(std::size_t size, This&, C& context, Args&...) noexcept {
+    [[gnu::always_inline]] static void* operator new(std::size_t size, This&, C& context, Args&...) noexcept {
         return allocate(size, context);
     }
     template <class... Args>

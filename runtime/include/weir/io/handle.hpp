@@ -93,14 +93,44 @@ protected:
     /// Tries, and submits if it has to wait: true if it is over.
     bool again() noexcept;
     void set_error(const Error& error) noexcept { error_ = error; }
+    /// The first half of start_on(): finds the entry, and sees that nobody waits there. False if that failed.
+    bool bind_to(Handle& handle, const Start& start) noexcept;
 
 private:
+    friend class PausingWait;
     static void operation_done(Operation& operation) noexcept;
     static void stopped(Stoppable& self) noexcept;
 
+    bool pausing_ = false;   // a PausingWait between two tries: nothing is submitted
     Continue continue_ = nullptr;
     std::optional<Error> error_;                            // instead of `result`
     std::optional<Errc> refused_;
+};
+
+/// An operation that the kernel may turn away for a while without a way to wait for better times (a full backlog, no
+/// free descriptor): it pauses on a timer and tries again.
+class PausingWait : public OperationWait {
+protected:
+    /// Called after each pause; true if it is over, with `result` set.
+    using Resume = bool (*)(PausingWait&) noexcept;
+    PausingWait(const Pending::Kind& kind_of, Operation::Verb what, Resume resume) noexcept
+        : OperationWait(kind_of, what), alarm_(*this), resume_(resume) {}
+    ~PausingWait() = default;
+
+    /// The await has begun (begin() was called); `resume` is called after `span`.
+    void pause(Duration span) noexcept;
+
+private:
+    friend OperationWait;
+    struct Alarm : Timer {
+        explicit Alarm(PausingWait& owner) noexcept : Timer(fire), wait(owner) {}
+        static void fire(Timer& timer) noexcept;
+        PausingWait& wait;
+    };
+    void stop_pausing() noexcept;
+
+    Alarm alarm_;
+    Resume resume_;
 };
 
 /// Waits until `handle` is readable or writable, whatever that means for its kind.

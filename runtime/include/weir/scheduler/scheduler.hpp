@@ -55,7 +55,7 @@ struct InsideHook {
 /// What exists only while a root task does.
 struct RootState {
     struct Item : ReadyItem {
-        Item() noexcept : ReadyItem([](ReadyItem& item) noexcept { static_cast<Item&>(item).done = true; }) {}
+        Item() noexcept : ReadyItem([](ReadyItem& self) noexcept { static_cast<Item&>(self).done = true; }) {}
         bool done = false;
     };
     Item item;

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+#include "weir/io/fifo.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Pending::Kind reading{"fifo read", &OperationWait::visit_fd};
+constexpr Pending::Kind writing{"fifo write", &OperationWait::visit_fd};
+constexpr StreamVerbs verbs{Operation::Verb::fifo_read, Operation::Verb::write, &reading, &writing};
+// With a writing end of our own the stream cannot end, and no look at the writers is needed.
+constexpr StreamVerbs kept_open_verbs{Operation::Verb::read, Operation::Verb::write, &reading, &writing};
+
+constexpr Duration open_pause_first = 1ms;
+constexpr Duration open_pause_max = 50ms;
+
+}  // namespace
+
+FifoReader& FifoReader::operator=(FifoReader&& other) noexcept {
+    if (this == &other) return *this;
+    close();
+    Handle::operator=(std::move(other));
+    kept_open_ = std::move(other.kept_open_);
+    path_ = other.path_;
+    removes_ = std::exchange(other.removes_, false);
+    return *this;
+}
+
+Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& options) noexcept {
+    constexpr const char* operation = "fifo create";
+    if (path.empty() || path.size() > path_max) return failure(Errc::too_large, operation, path.size(), path_max);
+    FifoReader reader;
+    std::memcpy(reader.path_.data(), path.data(), path.size());
+    const char* const name = reader.path_.data();
+    const bool made = ::mkfifo(name, options.mode) == 0;
+    if (!made && errno != EEXIST) return failure(Error::from_errno(operation, errno));
+    Fd fd(::open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+    if (!fd) return failure(Error::from_errno(operation, errno == ELOOP ? EEXIST : errno));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) < 0) return failure(Error::from_errno(operation, errno));
+    if (!S_ISFIFO(status.st_mode)) return failure(Errc::in_use, "fifo create, where something that is no FIFO lies");
+    if (!made && status.st_uid != ::geteuid() && status.st_uid != 0) {
+        return failure(Errc::in_use, "fifo create, where another user's FIFO lies");
+    }
+    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
+    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
+    const bool takes_owner = options.owner >= 0 || options.group >= 0;
+    // Through the descriptor, so that it is the FIFO we hold whatever happens to the path.
+    if ((takes_owner && ::fchown(fd.get(), owner, group) < 0) || ::fchmod(fd.get(), options.mode) < 0) {
+        return failure(Error::from_errno(operation, errno));
+    }
+    if (options.keep_open) {
+        reader.kept_open_ = Fd(::open(name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+        if (!reader.kept_open_) return failure(Error::from_errno(operation, errno));
+        struct stat other {};
+        if (::fstat(reader.kept_open_.get(), &other) < 0 || other.st_ino != status.st_ino ||
+            other.st_dev != status.st_dev) {
+            return failure(Errc::in_use, "fifo create, whose path was exchanged meanwhile");
+        }
+    }
+    static_cast<Handle&>(reader) = Handle(std::move(fd));
+    reader.removes_ = options.remove;
+    return reader;
+}
+
+Result<FifoReader> FifoReader::adopt(int fd) noexcept {
+    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe, "adopt fifo reader"));
+    FifoReader reader;
+    static_cast<Handle&>(reader) = std::move(handle);
+    return reader;
+}
+
+Read FifoReader::read(Bytes buffer) noexcept { return {*this, kept_open_ ? kept_open_verbs : verbs, buffer}; }
+ReadExactly FifoReader::read_exactly(Bytes buffer) noexcept {
+    return {*this, kept_open_ ? kept_open_verbs : verbs, buffer};
+}
+
+void FifoReader::close() noexcept {
+    if (Handle::fd() >= 0 && removes_) ::unlink(path_.data());
+    removes_ = false;
+    Handle::close();
+    kept_open_.close();
+}
+
+OpenFifo FifoWriter::open(std::string_view path) noexcept { return OpenFifo(path); }
+
+Result<FifoWriter> FifoWriter::adopt(int fd) noexcept {
+    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe, "adopt fifo writer"));
+    FifoWriter writer;
+    static_cast<Handle&>(writer) = std::move(handle);
+    return writer;
+}
+
+Write FifoWriter::write(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+WriteAll FifoWriter::write_all(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+
+OpenFifo::OpenFifo(std::string_view path) noexcept : path_{}, path_size_(path.size()) {
+    std::memcpy(path_.data(), path.data(), std::min(path.size(), FifoReader::path_max));
+}
+
+// Opening has no descriptor to wait on: the verb is never submitted.
+OpenFifo::Wait::Wait(OpenFifo&& open) noexcept
+    : PausingWait(kind, Operation::Verb::writable, retry),
+      path_(open.path_),
+      path_size_(open.path_size_),
+      pause_(open_pause_first) {}
+
+bool OpenFifo::Wait::open_once() noexcept {
+    fd_ = Fd(::open(path_.data(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    if (!fd_) {
+        result = -errno;
+        return result != -ENXIO && result != -ENOENT && result != -EINTR;
+    }
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) < 0 || !S_ISFIFO(status.st_mode)) {
+        set_error({.code = Errc::wrong_kind, .operation = name()});
+    }
+    result = 0;
+    return true;
+}
+
+void OpenFifo::Wait::pause_longer() noexcept {
+    pause(pause_);
+    pause_ = std::min(pause_ * 2, open_pause_max);
+}
+
+bool OpenFifo::Wait::start(const Start& start) noexcept {
+    if (path_size_ == 0 || path_size_ > FifoReader::path_max) {
+        set_error({.code = Errc::too_large, .operation = name(), .a = path_size_, .b = FifoReader::path_max});
+        return true;
+    }
+    if (open_once()) return true;
+    begin(start);
+    pause_longer();
+    return false;
+}
+
+bool OpenFifo::Wait::retry(PausingWait& self) noexcept {
+    auto& wait = static_cast<Wait&>(self);
+    if (wait.open_once()) return true;
+    wait.pause_longer();
+    return false;
+}
+
+Result<FifoWriter> OpenFifo::Wait::take() noexcept {
+    const auto got = outcome();
+    if (!got) return failure(got.error());
+    return FifoWriter(std::move(fd_));
+}
+
+}  // namespace weir

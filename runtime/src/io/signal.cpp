@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "weir/io/signal.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+namespace weir {
+
+Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept {
+    sigset_t wanted;
+    ::sigemptyset(&wanted);
+    for (const int signal : signals) {
+        // The kernel would leave these two out silently.
+        if (signal == SIGKILL || signal == SIGSTOP || ::sigaddset(&wanted, signal) < 0) {
+            return failure(Errc::invalid, "signal block");
+        }
+    }
+    Fd fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd) return failure(Error::from_errno("signalfd", errno));
+    sigset_t before;
+    const int status = ::pthread_sigmask(SIG_BLOCK, &wanted, &before);
+    if (status != 0) return failure(Error::from_errno("signal block", status));
+    SignalSet set;
+    static_cast<Handle&>(set) = Handle(std::move(fd));
+    ::sigemptyset(&set.unblock_);
+    for (const int signal : signals) {
+        if (::sigismember(&before, signal) == 0) ::sigaddset(&set.unblock_, signal);
+    }
+    return set;
+}
+
+SignalSet& SignalSet::operator=(SignalSet&& other) noexcept {
+    if (this == &other) return *this;
+    close();
+    Handle::operator=(std::move(other));
+    unblock_ = other.unblock_;
+    return *this;
+}
+
+void SignalSet::close() noexcept {
+    if (Handle::fd() < 0) return;
+    // Unblocking a pending signal would deliver it with its default action, which ends the process: whoever closes
+    // the set has seen what it wanted to see.
+    signalfd_siginfo dropped;
+    while (::read(Handle::fd(), &dropped, sizeof(dropped)) > 0) {}
+    ::pthread_sigmask(SIG_UNBLOCK, &unblock_, nullptr);
+    Handle::close();
+}
+
+NextSignal SignalSet::next() noexcept { return NextSignal(*this); }
+
+NextSignal::Wait::Wait(NextSignal&& next) noexcept
+    : OperationWait(kind, Operation::Verb::read), signals_(*next.signals_) {
+    static_assert(sizeof(signalfd_siginfo) == record_size);
+    data = record_.data();
+    size = record_.size();
+}
+
+Result<SignalInfo> NextSignal::Wait::take() noexcept {
+    const auto got = outcome();
+    if (!got) return failure(got.error());
+    signalfd_siginfo info;
+    std::memcpy(&info, record_.data(), sizeof(info));
+    return SignalInfo{.signal = static_cast<int>(info.ssi_signo),
+                      .pid = static_cast<std::int32_t>(info.ssi_pid),
+                      .uid = info.ssi_uid,
+                      .code = info.ssi_code,
+                      .value = info.ssi_int};
+}
+
+}  // namespace weir

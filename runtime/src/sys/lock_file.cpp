@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include "sys/lock_file.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace weir::sys {
+namespace {
+
+constexpr std::size_t lock_path_max = 128;
+
+bool lock_path(const char* path, char (&out)[lock_path_max]) noexcept {
+    const int size = std::snprintf(out, sizeof(out), "%s.lock", path);
+    return size > 0 && static_cast<std::size_t>(size) < sizeof(out);
+}
+
+std::uint64_t holder_of(int fd) noexcept {
+    char text[24] = "";
+    const ssize_t size = ::pread(fd, text, sizeof(text) - 1, 0);
+    return size > 0 ? std::strtoull(text, nullptr, 10) : 0;
+}
+
+bool still_at(int fd, const char* path) noexcept {
+    struct stat held {};
+    struct stat there {};
+    return ::fstat(fd, &held) == 0 && ::lstat(path, &there) == 0 && held.st_ino == there.st_ino &&
+           held.st_dev == there.st_dev;
+}
+
+}  // namespace
+
+Result<Fd> take_lock(const char* path, const char* operation) noexcept {
+    char file[lock_path_max];
+    if (!lock_path(path, file)) return failure(Errc::too_large, operation);
+    for (;;) {
+        Fd fd(::open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+        if (!fd) return failure(Error::from_errno(operation, errno));
+        struct flock whole {};
+        whole.l_type = F_WRLCK;
+        whole.l_whence = SEEK_SET;
+        if (::fcntl(fd.get(), F_OFD_SETLK, &whole) < 0) {
+            if (errno != EAGAIN && errno != EACCES) return failure(Error::from_errno(operation, errno));
+            return failure(Errc::in_use, operation, holder_of(fd.get()));
+        }
+        if (!still_at(fd.get(), file)) continue;   // its last holder removed it meanwhile
+        char text[24];
+        const int size = std::snprintf(text, sizeof(text), "%d\n", static_cast<int>(::getpid()));
+        // Only to tell others who it is: without it in_use says 0.
+        if (::ftruncate(fd.get(), 0) == 0) {
+            [[maybe_unused]] const auto written = ::pwrite(fd.get(), text, static_cast<std::size_t>(size), 0);
+        }
+        return fd;
+    }
+}
+
+void remove_lock(const char* path) noexcept {
+    char file[lock_path_max];
+    if (lock_path(path, file)) ::unlink(file);
+}
+
+}  // namespace weir::sys
