@@ -33,7 +33,7 @@ void TimerWheel::arm(Timer& timer, Instant at, Duration slack) noexcept {
     if (slack.count() > 0) {
         // The instant of the window with the most trailing zero bits: clear, in the latest instant, all
         // bits below the highest one in which it differs from the last instant before the window.
-        const std::int64_t latest = to_ns(after(at, slack));
+        const std::int64_t latest = to_ns(after(instant_of_ns(at_ns), slack));
         const auto differing = static_cast<std::uint64_t>(latest ^ (at_ns - 1));
         const auto below = std::bit_floor(differing) - 1;
         at_ns = static_cast<std::int64_t>(static_cast<std::uint64_t>(latest) & ~below);

@@ -35,8 +35,9 @@ inline constexpr Instant never = Instant::max();
 /// Adds without wrapping: far futures saturate at `never`, and negative spans mean "now".
 [[nodiscard]] constexpr Instant after(Instant start, Duration span) noexcept {
     if (span.count() <= 0) return start;
-    const std::int64_t room = std::numeric_limits<std::int64_t>::max() - to_ns(start);
-    return span.count() >= room ? never : start + span;
+    const std::int64_t from = to_ns(start) > 0 ? to_ns(start) : 0;   // before zero there is always room
+    const std::int64_t room = std::numeric_limits<std::int64_t>::max() - from;
+    return span.count() >= room && to_ns(start) >= 0 ? never : start + span;
 }
 
 /// Turns any chrono duration into nanoseconds, saturating instead of wrapping (24h * 1'000'000 is legal).

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include <weir/core/time.hpp>
+
+#include "support/catch.hpp"
+
+#include <limits>
+
+using namespace std::chrono_literals;
+using weir::after;
+using weir::Duration;
+using weir::Instant;
+using weir::instant_of_ns;
+using weir::saturating_ns;
+
+TEST_CASE("adding a span to an instant is exact") {
+    CHECK(after(instant_of_ns(5), 7ns) == instant_of_ns(12));
+    CHECK(after(instant_of_ns(1'000'000'000), 2s) == instant_of_ns(3'000'000'000));
+}
+
+TEST_CASE("a span that reaches beyond the end of time gives never") {
+    CHECK(after(instant_of_ns(1), Duration::max()) == weir::never);
+    CHECK(after(weir::never, 1ns) == weir::never);
+    CHECK(after(instant_of_ns(std::numeric_limits<std::int64_t>::max() - 1), 1ns) == weir::never);
+    CHECK(after(instant_of_ns(std::numeric_limits<std::int64_t>::max() - 2), 1ns) != weir::never);
+}
+
+TEST_CASE("a negative span means now") {
+    CHECK(after(instant_of_ns(5), -7ns) == instant_of_ns(5));
+    CHECK(after(instant_of_ns(5), Duration::min()) == instant_of_ns(5));
+    CHECK(after(instant_of_ns(5), 0ns) == instant_of_ns(5));
+}
+
+TEST_CASE("instants before zero can be added to") {
+    CHECK(after(instant_of_ns(-5), 7ns) == instant_of_ns(2));
+    CHECK(after(Instant::min(), 1ns) == Instant::min() + 1ns);
+    CHECK(after(Instant::min(), Duration::max()) == instant_of_ns(-1));
+}
+
+TEST_CASE("any duration becomes nanoseconds, and those that are too long the longest") {
+    CHECK(saturating_ns(3s) == Duration(3'000'000'000));
+    CHECK(saturating_ns(-3ms) == Duration(-3'000'000));
+    CHECK(saturating_ns(1.5s) == Duration(1'500'000'000));
+    CHECK(saturating_ns(24h * 1'000'000) == Duration::max());
+    CHECK(saturating_ns(24h * 100'000) == Duration(24h * 100'000));
+    CHECK(saturating_ns(-24h * 1'000'000) == Duration::min());
+    CHECK(saturating_ns(std::chrono::hours::max()) == Duration::max());
+    CHECK(saturating_ns(std::chrono::duration<double>(std::numeric_limits<double>::infinity())) == Duration::max());
+    CHECK(saturating_ns(Duration::max()) == Duration::max());
+}
+
+TEST_CASE("the clock is the monotonic one and does not go back") {
+    Instant last = weir::MonotonicClock::now();
+    CHECK(weir::to_ns(last) > 0);
+    for (int i = 0; i < 1'000; ++i) {
+        const Instant now = weir::MonotonicClock::now();
+        REQUIRE(now >= last);
+        last = now;
+    }
+    CHECK(instant_of_ns(weir::to_ns(last)) == last);
+}
