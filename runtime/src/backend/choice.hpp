@@ -14,7 +14,7 @@ namespace weir {
 struct BackendNeeds {
     DescriptorTable& descriptors;
     unsigned submissions;
-    const SimulationOptions* simulation;   // null: defaults
+    const SimulationOptions* simulation;  // null: defaults
 };
 
 /// Bytes that the largest backend takes, and how they are aligned.

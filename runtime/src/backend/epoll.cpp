@@ -33,7 +33,7 @@ int epoll_pwait2(int fd, epoll_event* events, int count_max, const KernelTimespe
 #ifdef SYS_epoll_pwait2
     constexpr long number = SYS_epoll_pwait2;
 #else
-    constexpr long number = 441;   // the same on every architecture since it was added
+    constexpr long number = 441;  // the same on every architecture since it was added
 #endif
     return static_cast<int>(::syscall(number, fd, events, count_max, timeout, nullptr, std::size_t{8}));
 }
@@ -97,7 +97,9 @@ void EpollBackend::finish(Operation& operation, long result) noexcept {
     operation.done(operation);
 }
 
-void EpollBackend::cancel(Operation& operation) noexcept { finish(operation, -ECANCELED); }
+void EpollBackend::cancel(Operation& operation) noexcept {
+    finish(operation, -ECANCELED);
+}
 
 void EpollBackend::forget(DescriptorEntry& entry) noexcept {
     if (entry.armed == 0) return;
@@ -127,7 +129,7 @@ int EpollBackend::wait_with_timerfd(void* events, int count_max, Instant until) 
     const Instant now = MonotonicClock::now();
     const bool blocks = until > now;
     if (blocks && until != timer_at_) {
-        itimerspec setting{};   // all zero: disarmed
+        itimerspec setting{};  // all zero: disarmed
         if (until != never) {
             setting.it_value.tv_sec = static_cast<time_t>(to_ns(until) / 1'000'000'000);
             setting.it_value.tv_nsec = static_cast<long>(to_ns(until) % 1'000'000'000);
@@ -146,7 +148,8 @@ Result<void> EpollBackend::wait(Instant until) noexcept {
     } else if (until == never) {
         count = epoll_pwait2(epoll_.get(), events, events_max, nullptr);
     } else {
-        const std::int64_t span_ns = until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
+        const std::int64_t span_ns =
+            until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
         KernelTimespec timeout{0, 0};
         if (span_ns > 0) timeout = {span_ns / 1'000'000'000, span_ns % 1'000'000'000};
         count = epoll_pwait2(epoll_.get(), events, events_max, &timeout);
@@ -158,7 +161,7 @@ Result<void> EpollBackend::wait(Instant until) noexcept {
     for (int i = 0; i < count; ++i) {
         const std::uint64_t tag = events[i].data.u64;
         if (tag == timer_tag) {
-            timer_at_ = never;   // expired: the scheduler looks at its timers after every wait
+            timer_at_ = never;  // expired: the scheduler looks at its timers after every wait
             std::uint64_t expirations;
             [[maybe_unused]] const auto size = ::read(timer_.get(), &expirations, sizeof(expirations));
             continue;

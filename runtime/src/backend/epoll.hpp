@@ -33,8 +33,8 @@ private:
 
     DescriptorTable& descriptors_;
     Fd epoll_;
-    Fd timer_;                      // only where the kernel has no epoll_pwait2
-    Instant timer_at_ = never;      // what timer_ is set to
+    Fd timer_;                  // only where the kernel has no epoll_pwait2
+    Instant timer_at_ = never;  // what timer_ is set to
     bool has_pwait2_ = true;
     std::size_t in_flight_ = 0;
 };

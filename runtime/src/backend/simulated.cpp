@@ -30,18 +30,22 @@ std::uint64_t SimulatedBackend::draw() noexcept {
     return mixed ^ (mixed >> 31);
 }
 
-bool SimulatedBackend::happens(std::uint8_t chances_in_256) noexcept { return (draw() & 0xff) < chances_in_256; }
+bool SimulatedBackend::happens(std::uint8_t chances_in_256) noexcept {
+    return (draw() & 0xff) < chances_in_256;
+}
 
 sys::Fault SimulatedBackend::next(sys::Call call, int, std::size_t size) noexcept {
     sys::Fault fault;
     if (attempted_ == nullptr || call == sys::Call::poll) return fault;
     if (happens(options_.interrupted)) return {.error = EINTR};
     const bool socket = call == sys::Call::receive || call == sys::Call::send;
-    if (socket && happens(options_.lost_peer)) return {.error = call == sys::Call::receive ? ECONNRESET : EPIPE};
+    if (socket && happens(options_.lost_peer))
+        return {.error = call == sys::Call::receive ? ECONNRESET : EPIPE};
     if (call == sys::Call::accept && happens(options_.no_files)) return {.error = EMFILE};
     if (happens(options_.would_block)) return {.error = EAGAIN};
     // Only byte streams may be cut: an eventfd or a datagram is whole or not at all.
-    if (attempted_->by_queue && size > 1 && happens(options_.short_transfer)) fault.size_max = 1 + draw() % (size - 1);
+    if (attempted_->by_queue && size > 1 && happens(options_.short_transfer))
+        fault.size_max = 1 + draw() % (size - 1);
     return fault;
 }
 
@@ -112,12 +116,13 @@ std::size_t SimulatedBackend::complete_some() noexcept {
         Operation* const operation = pick_ready();
         if (operation == nullptr) return completed;
         // Faults may claim that it is not ready, but not for ever.
-        const long result = refusals < refusals_max ? attempt_with_faults(*operation) : attempt_now(*operation);
+        const long result =
+            refusals < refusals_max ? attempt_with_faults(*operation) : attempt_now(*operation);
         if (result != -EAGAIN) {
             finish(*operation, result);
             ++completed;
         } else if (++refusals > refusals_max) {
-            return completed;   // ready to poll but not to the call: it has to wait for more
+            return completed;  // ready to poll but not to the call: it has to wait for more
         }
         if (completed > 0 && happens(128)) return completed;
     }

@@ -11,7 +11,8 @@ namespace weir {
 
 class SimulatedBackend final : public Backend, private sys::Faults {
 public:
-    explicit SimulatedBackend(const SimulationOptions& options) noexcept : options_(options), random_(options.seed) {}
+    explicit SimulatedBackend(const SimulationOptions& options) noexcept
+        : options_(options), random_(options.seed) {}
 
     [[nodiscard]] const char* name() const noexcept override { return "simulated"; }
     [[nodiscard]] long attempt(Operation& operation) noexcept override;
@@ -40,7 +41,7 @@ private:
     List<OperationLinks> submitted_;
     std::size_t in_flight_ = 0;
     Instant now_ = instant_of_ns(1'000'000'000);
-    const Operation* attempted_ = nullptr;   // whose call the faults are asked about
+    const Operation* attempted_ = nullptr;  // whose call the faults are asked about
 };
 
 }  // namespace weir

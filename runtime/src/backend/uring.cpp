@@ -56,8 +56,10 @@ io_uring_sqe* UringBackend::entry_for_submission() noexcept {
     while (sqe == nullptr) {
         const int status = ::io_uring_submit(&ring_);
         // EBUSY, EAGAIN: the kernel wants completions collected first.
-        if (status == -EBUSY || status == -EAGAIN) collect();
-        else if (status < 0 && status != -EINTR) return nullptr;
+        if (status == -EBUSY || status == -EAGAIN)
+            collect();
+        else if (status < 0 && status != -EINTR)
+            return nullptr;
         sqe = ::io_uring_get_sqe(&ring_);
     }
     return sqe;
@@ -93,7 +95,7 @@ long UringBackend::submit(Operation& operation) noexcept {
 void UringBackend::cancel(Operation& operation) noexcept {
     if (operation.cancelling) return;
     operation.cancelling = true;
-    if (operation.unseen == 0) return;   // it completes within this very wait()
+    if (operation.unseen == 0) return;  // it completes within this very wait()
     io_uring_sqe* const sqe = entry_for_submission();
     // Out of memory in the kernel: the operation stays in flight until it completes by itself.
     if (sqe == nullptr) return;
@@ -153,7 +155,8 @@ Result<void> UringBackend::wait(Instant until) noexcept {
     if (until == never) {
         status = ::io_uring_submit_and_wait(&ring_, 1);
     } else {
-        const std::int64_t span_ns = until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
+        const std::int64_t span_ns =
+            until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
         if (span_ns > 0) {
             // 64-bit on every architecture, unlike timespec.
             __kernel_timespec timeout{span_ns / 1'000'000'000, span_ns % 1'000'000'000};

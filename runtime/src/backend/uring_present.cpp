@@ -7,7 +7,9 @@
 
 namespace weir {
 
-std::size_t uring_size() noexcept { return sizeof(UringBackend); }
+std::size_t uring_size() noexcept {
+    return sizeof(UringBackend);
+}
 
 Result<Backend*> make_uring(std::span<std::byte> memory, const BackendNeeds& needs) noexcept {
     WEIR_ASSERT(memory.size() >= sizeof(UringBackend));

@@ -13,8 +13,12 @@ namespace weir {
 namespace {
 
 // strerror_r has two signatures; overloads choose the right reading of whichever the libc has.
-[[maybe_unused]] const char* described(int status, const char* buffer) { return status == 0 ? buffer : ""; }
-[[maybe_unused]] const char* described(const char* result, const char*) { return result; }
+[[maybe_unused]] const char* described(int status, const char* buffer) {
+    return status == 0 ? buffer : "";
+}
+[[maybe_unused]] const char* described(const char* result, const char*) {
+    return result;
+}
 
 class Line {
 public:

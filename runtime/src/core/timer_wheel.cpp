@@ -171,7 +171,8 @@ Instant TimerWheel::next() const noexcept {
     unsigned looked_at = 0;
     const HeapNode* node = bucket.found ? heads_[bucket.level * slots_ + bucket.slot] : overflow_;
     for (; node != nullptr; node = node->sibling_) {
-        if (++looked_at > looked_at_max) return instant_of_ns(static_cast<std::int64_t>(first_tick << tick_shift));
+        if (++looked_at > looked_at_max)
+            return instant_of_ns(static_cast<std::int64_t>(first_tick << tick_shift));
         const std::int64_t at_ns = static_cast<const Timer*>(node)->at_ns_;
         if (at_ns < earliest) earliest = at_ns;
     }

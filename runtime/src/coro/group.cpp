@@ -6,7 +6,8 @@
 
 namespace weir {
 
-Group::Group(std::span<Slot> slots, GroupPolicy policy) noexcept : slots_(slots), policy_(policy), body_item_(*this) {
+Group::Group(std::span<Slot> slots, GroupPolicy policy) noexcept
+    : slots_(slots), policy_(policy), body_item_(*this) {
     for (Slot& slot : slots_) {
         slot.group = this;
         slot.next_free = free_;
@@ -87,7 +88,7 @@ Result<void> Group::take(Task<>::Wait&) noexcept {
     if (parent_ != nullptr && parent_->parent() == nullptr && !parent_->scope().stopped()) {
         context_->stopping_since = never;
     }
-    if (error_) return failure(*error_);   // a child's error stopped the body: the cause is the result
+    if (error_) return failure(*error_);  // a child's error stopped the body: the cause is the result
     WEIR_ASSERT(body_result_.has_value());
     return *body_result_;
 }

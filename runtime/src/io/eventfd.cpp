@@ -23,8 +23,12 @@ Result<EventFd> EventFd::adopt(int fd) noexcept {
     return event;
 }
 
-EventFdRead EventFd::read() noexcept { return EventFdRead(*this); }
-EventFdWrite EventFd::write(std::uint64_t count) noexcept { return {*this, count}; }
+EventFdRead EventFd::read() noexcept {
+    return EventFdRead(*this);
+}
+EventFdWrite EventFd::write(std::uint64_t count) noexcept {
+    return {*this, count};
+}
 
 Result<void> EventFd::post(std::uint64_t count) noexcept {
     // Called from signal handlers too: write(2) is safe there, and errno is theirs.

@@ -36,7 +36,8 @@ FifoReader& FifoReader::operator=(FifoReader&& other) noexcept {
 
 Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& options) noexcept {
     constexpr const char* operation = "fifo create";
-    if (path.empty() || path.size() > path_max) return failure(Errc::too_large, operation, path.size(), path_max);
+    if (path.empty() || path.size() > path_max)
+        return failure(Errc::too_large, operation, path.size(), path_max);
     FifoReader reader;
     std::memcpy(reader.path_.data(), path.data(), path.size());
     const char* const name = reader.path_.data();
@@ -46,7 +47,8 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
     if (!fd) return failure(Error::from_errno(operation, errno == ELOOP ? EEXIST : errno));
     struct stat status {};
     if (::fstat(fd.get(), &status) < 0) return failure(Error::from_errno(operation, errno));
-    if (!S_ISFIFO(status.st_mode)) return failure(Errc::in_use, "fifo create, where something that is no FIFO lies");
+    if (!S_ISFIFO(status.st_mode))
+        return failure(Errc::in_use, "fifo create, where something that is no FIFO lies");
     if (!made && status.st_uid != ::geteuid() && status.st_uid != 0) {
         return failure(Errc::in_use, "fifo create, where another user's FIFO lies");
     }
@@ -78,7 +80,9 @@ Result<FifoReader> FifoReader::adopt(int fd) noexcept {
     return reader;
 }
 
-Read FifoReader::read(Bytes buffer) noexcept { return {*this, kept_open_ ? kept_open_verbs : verbs, buffer}; }
+Read FifoReader::read(Bytes buffer) noexcept {
+    return {*this, kept_open_ ? kept_open_verbs : verbs, buffer};
+}
 ReadExactly FifoReader::read_exactly(Bytes buffer) noexcept {
     return {*this, kept_open_ ? kept_open_verbs : verbs, buffer};
 }
@@ -90,7 +94,9 @@ void FifoReader::close() noexcept {
     kept_open_.close();
 }
 
-OpenFifo FifoWriter::open(std::string_view path) noexcept { return OpenFifo(path); }
+OpenFifo FifoWriter::open(std::string_view path) noexcept {
+    return OpenFifo(path);
+}
 
 Result<FifoWriter> FifoWriter::adopt(int fd) noexcept {
     WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe, "adopt fifo writer"));
@@ -99,8 +105,12 @@ Result<FifoWriter> FifoWriter::adopt(int fd) noexcept {
     return writer;
 }
 
-Write FifoWriter::write(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
-WriteAll FifoWriter::write_all(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+Write FifoWriter::write(ConstBytes bytes) noexcept {
+    return {*this, verbs, bytes};
+}
+WriteAll FifoWriter::write_all(ConstBytes bytes) noexcept {
+    return {*this, verbs, bytes};
+}
 
 OpenFifo::OpenFifo(std::string_view path) noexcept : path_{}, path_size_(path.size()) {
     std::memcpy(path_.data(), path.data(), std::min(path.size(), FifoReader::path_max));

@@ -87,7 +87,8 @@ Result<DescriptorEntry*> Handle::entry_in(Scheduler& scheduler) noexcept {
     }
     if (!fd_) return failure(Errc::closed, "handle");
     entry_ = scheduler.descriptors().take(fd_.get(), nonblocking_);
-    if (entry_ == nullptr) return failure(Errc::no_descriptor, "handle", 0, scheduler.descriptors().capacity());
+    if (entry_ == nullptr)
+        return failure(Errc::no_descriptor, "handle", 0, scheduler.descriptors().capacity());
     scheduler_ = &scheduler;
     return entry_;
 }
@@ -107,7 +108,8 @@ Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noe
     return handle;
 }
 
-OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what) noexcept : Leaf(kind_of, stopped) {
+OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what) noexcept
+    : Leaf(kind_of, stopped) {
     verb = what;
     done = operation_done;
 }

@@ -20,8 +20,12 @@ Result<PipeReader> PipeReader::adopt(int fd) noexcept {
     static_cast<Handle&>(reader) = std::move(handle);
     return reader;
 }
-Read PipeReader::read(Bytes buffer) noexcept { return {*this, verbs, buffer}; }
-ReadExactly PipeReader::read_exactly(Bytes buffer) noexcept { return {*this, verbs, buffer}; }
+Read PipeReader::read(Bytes buffer) noexcept {
+    return {*this, verbs, buffer};
+}
+ReadExactly PipeReader::read_exactly(Bytes buffer) noexcept {
+    return {*this, verbs, buffer};
+}
 
 Result<PipeWriter> PipeWriter::adopt(int fd) noexcept {
     WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe, "adopt pipe writer"));
@@ -29,8 +33,12 @@ Result<PipeWriter> PipeWriter::adopt(int fd) noexcept {
     static_cast<Handle&>(writer) = std::move(handle);
     return writer;
 }
-Write PipeWriter::write(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
-WriteAll PipeWriter::write_all(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+Write PipeWriter::write(ConstBytes bytes) noexcept {
+    return {*this, verbs, bytes};
+}
+WriteAll PipeWriter::write_all(ConstBytes bytes) noexcept {
+    return {*this, verbs, bytes};
+}
 
 Result<Pipe> Pipe::create() noexcept {
     int ends[2];

@@ -16,7 +16,7 @@ extern char** environ;
 namespace weir {
 namespace {
 
-constexpr long pidfd_send_signal_number = 424;   // the same on every architecture
+constexpr long pidfd_send_signal_number = 424;  // the same on every architecture
 
 // A null-terminated copy of the pointers; the kernel's interface is not const.
 template <std::size_t count_max>
@@ -80,7 +80,8 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
     if (options.path == nullptr) return failure(Errc::invalid, "spawn, without a path");
     Strings<arguments_max> arguments;
     const char* const own_name[] = {options.path};
-    if (!arguments.assign(options.arguments.empty() ? std::span<const char* const>(own_name) : options.arguments)) {
+    if (!arguments.assign(options.arguments.empty() ? std::span<const char* const>(own_name)
+                                                    : options.arguments)) {
         return failure(Errc::too_large, "spawn, arguments", options.arguments.size(), arguments_max);
     }
     Strings<environment_max> environment;
@@ -109,7 +110,8 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
         }
     }
     if (options.descriptors.size() > moves.size() - count) {
-        return failure(Errc::too_large, "spawn, descriptors", options.descriptors.size(), moves.size() - count);
+        return failure(Errc::too_large, "spawn, descriptors", options.descriptors.size(),
+                       moves.size() - count);
     }
     for (const PassedFd& passed : options.descriptors) {
         if (passed.to < 3) return failure(Errc::invalid, "spawn, a passed descriptor below 3");
@@ -137,7 +139,9 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
     return process;
 }
 
-AwaitExit Process::exit() noexcept { return AwaitExit(*this); }
+AwaitExit Process::exit() noexcept {
+    return AwaitExit(*this);
+}
 
 Result<void> Process::signal(int number) noexcept {
     if (reaped_) return failure(Errc::not_found, "process signal");
@@ -164,8 +168,8 @@ Result<ExitStatus> Process::reap(bool wait) noexcept {
 
 void Process::kill_and_reap() noexcept {
     if (reaped_) return;
-    static_cast<void>(signal(SIGKILL));   // it may have ended already
-    static_cast<void>(reap(true));        // it has, or is about to
+    static_cast<void>(signal(SIGKILL));  // it may have ended already
+    static_cast<void>(reap(true));       // it has, or is about to
     reaped_ = true;
 }
 

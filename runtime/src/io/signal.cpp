@@ -49,7 +49,9 @@ void SignalSet::close() noexcept {
     Handle::close();
 }
 
-NextSignal SignalSet::next() noexcept { return NextSignal(*this); }
+NextSignal SignalSet::next() noexcept {
+    return NextSignal(*this);
+}
 
 NextSignal::Wait::Wait(NextSignal&& next) noexcept
     : OperationWait(kind, Operation::Verb::read), signals_(*next.signals_) {

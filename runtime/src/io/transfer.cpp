@@ -5,8 +5,8 @@
 
 namespace weir {
 
-WholeTransferWait::WholeTransferWait(Handle& handle, const Pending::Kind& kind_of, Operation::Verb what, void* bytes,
-                                     std::size_t count) noexcept
+WholeTransferWait::WholeTransferWait(Handle& handle, const Pending::Kind& kind_of, Operation::Verb what,
+                                     void* bytes, std::size_t count) noexcept
     : OperationWait(kind_of, what), handle_(handle) {
     data = bytes;
     size = count;

@@ -32,7 +32,9 @@ constexpr Duration accept_pause = 50ms;
 
 static_assert(sizeof(sockaddr_un{}.sun_path) == ConnectUnix::path_max + 1);
 
-Fd new_socket() noexcept { return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+Fd new_socket() noexcept {
+    return Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
 
 sockaddr_un address_of(std::string_view path) noexcept {
     sockaddr_un address{};
@@ -48,12 +50,14 @@ Result<void> remove_stale(const char* path) noexcept {
         if (errno == ENOENT) return {};
         return failure(Error::from_errno("unix bind", errno));
     }
-    if (!S_ISSOCK(there.st_mode)) return failure(Errc::invalid, "unix bind, where something that is no socket lies");
+    if (!S_ISSOCK(there.st_mode))
+        return failure(Errc::invalid, "unix bind, where something that is no socket lies");
     // A server that knows nothing of our lock may still serve it.
     const Fd probe = new_socket();
     const sockaddr_un address = address_of(path);
     const long answer =
-        probe ? sys::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) : -errno;
+        probe ? sys::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address))
+              : -errno;
     if (answer != -ECONNREFUSED) return failure(Errc::in_use, "unix bind");
     if (::unlink(path) < 0 && errno != ENOENT) return failure(Error::from_errno("unix bind", errno));
     return {};
@@ -69,7 +73,8 @@ Result<void> bind_path(int fd, const char* path, const UnixListenerOptions& opti
     }
     const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
     const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
-    if (::lchown(path, owner, group) < 0 || ::chmod(path, options.mode) < 0 || ::listen(fd, options.backlog) < 0) {
+    if (::lchown(path, owner, group) < 0 || ::chmod(path, options.mode) < 0 ||
+        ::listen(fd, options.backlog) < 0) {
         const Error error = Error::from_errno("unix bind", errno);
         ::unlink(path);
         return failure(error);
@@ -96,10 +101,18 @@ Result<UnixStream> UnixStream::adopt(int fd) noexcept {
     return stream;
 }
 
-Read UnixStream::read(Bytes buffer) noexcept { return {*this, verbs, buffer}; }
-ReadExactly UnixStream::read_exactly(Bytes buffer) noexcept { return {*this, verbs, buffer}; }
-Write UnixStream::write(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
-WriteAll UnixStream::write_all(ConstBytes bytes) noexcept { return {*this, verbs, bytes}; }
+Read UnixStream::read(Bytes buffer) noexcept {
+    return {*this, verbs, buffer};
+}
+ReadExactly UnixStream::read_exactly(Bytes buffer) noexcept {
+    return {*this, verbs, buffer};
+}
+Write UnixStream::write(ConstBytes bytes) noexcept {
+    return {*this, verbs, bytes};
+}
+WriteAll UnixStream::write_all(ConstBytes bytes) noexcept {
+    return {*this, verbs, bytes};
+}
 
 Result<void> UnixStream::shutdown_write() noexcept {
     if (::shutdown(fd(), SHUT_WR) < 0) return failure(Error::from_errno("unix stream shutdown", errno));
@@ -117,7 +130,9 @@ Result<Credentials> UnixStream::peer() const noexcept {
 
 // --- connecting
 
-ConnectUnix UnixStream::connect(std::string_view path) noexcept { return ConnectUnix(path); }
+ConnectUnix UnixStream::connect(std::string_view path) noexcept {
+    return ConnectUnix(path);
+}
 
 ConnectUnix::ConnectUnix(std::string_view path) noexcept : path_{}, path_size_(path.size()) {
     std::memcpy(path_.data(), path.data(), std::min(path.size(), path_max));
@@ -187,7 +202,8 @@ UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
 }
 
 Result<UnixListener> UnixListener::bind(std::string_view path, const UnixListenerOptions& options) noexcept {
-    if (path.empty() || path.size() > path_max) return failure(Errc::too_large, "unix bind", path.size(), path_max);
+    if (path.empty() || path.size() > path_max)
+        return failure(Errc::too_large, "unix bind", path.size(), path_max);
     UnixListener listener;
     std::memcpy(listener.path_.data(), path.data(), path.size());
     const char* const name = listener.path_.data();
@@ -201,7 +217,7 @@ Result<UnixListener> UnixListener::bind(std::string_view path, const UnixListene
         return failure(bound.error());
     }
     static_cast<Handle&>(listener) = Handle(std::move(fd));
-    listener.path_size_ = path.size();   // from here on close() removes the path
+    listener.path_size_ = path.size();  // from here on close() removes the path
     return listener;
 }
 
@@ -222,7 +238,9 @@ void UnixListener::close() noexcept {
     lock_.close();
 }
 
-AcceptUnix UnixListener::accept() noexcept { return AcceptUnix(*this); }
+AcceptUnix UnixListener::accept() noexcept {
+    return AcceptUnix(*this);
+}
 
 AcceptUnix::Wait::Wait(AcceptUnix&& accept) noexcept
     : PausingWait(kind, Operation::Verb::accept, retry), listener_(*accept.listener_) {

@@ -46,9 +46,10 @@ private:
         void walk(const Pending& pending) noexcept {
             name_ = pending.name();
             arms_ = 0;
-            const bool transparent = std::string_view(name_) == "deadline" || std::string_view(name_) == "shielded" ||
+            const bool transparent = std::string_view(name_) == "deadline" ||
+                                     std::string_view(name_) == "shielded" ||
                                      std::string_view(name_) == "tick";
-            if (!transparent) arms_ = 1;   // the arms of a combinator are shown below it
+            if (!transparent) arms_ = 1;  // the arms of a combinator are shown below it
             pending.visit(*this);
         }
         const char* name_ = "";
@@ -63,7 +64,8 @@ private:
 
     void line(const TaskState& task) noexcept {
         char text[256];
-        int size = std::snprintf(text, sizeof(text), "%*s%s:%" PRIu32, depth_ * 2, "", task.function(), task.line());
+        int size =
+            std::snprintf(text, sizeof(text), "%*s%s:%" PRIu32, depth_ * 2, "", task.function(), task.line());
         if (task.awaiting() == nullptr) {
             size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "  %s\n",
                                   !task.started() ? "not started" : "running");
@@ -74,16 +76,18 @@ private:
         size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "  awaits %s",
                               awaited.innermost());
         size = details(text, size, sizeof(text), awaited.fd(), awaited.until());
-        size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "  for %" PRId64 " ms%s\n",
-                              ms(now_ - task.since()), task.queued() ? ", ready" : "");
+        size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size),
+                              "  for %" PRId64 " ms%s\n", ms(now_ - task.since()),
+                              task.queued() ? ", ready" : "");
         write(text, size);
     }
 
     int details(char* text, int size, std::size_t capacity, int fd, Instant until) const noexcept {
-        if (fd >= 0) size += std::snprintf(text + size, capacity - static_cast<std::size_t>(size), " fd %d", fd);
+        if (fd >= 0)
+            size += std::snprintf(text + size, capacity - static_cast<std::size_t>(size), " fd %d", fd);
         if (until != never) {
-            size += std::snprintf(text + size, capacity - static_cast<std::size_t>(size), " (deadline in %" PRId64 " ms)",
-                                  ms(until - now_));
+            size += std::snprintf(text + size, capacity - static_cast<std::size_t>(size),
+                                  " (deadline in %" PRId64 " ms)", ms(until - now_));
         }
         return size;
     }
@@ -92,14 +96,17 @@ private:
     void children(const Pending& pending) noexcept {
         class Arms final : public PendingVisitor {
         public:
-            Arms(TreePrinter& printer, bool combinator) noexcept : printer_(printer), combinator_(combinator) {}
+            Arms(TreePrinter& printer, bool combinator) noexcept
+                : printer_(printer), combinator_(combinator) {}
             void on_task(const TaskState& task) noexcept override { printer_.on_task(task); }
             void on_detail(int, Instant) noexcept override {}
             void on_pending(const Pending& arm) noexcept override {
                 HasTask finder;
                 arm.visit(finder);
-                if (combinator_ && !finder.found) printer_.operation(arm);
-                else printer_.children(arm);
+                if (combinator_ && !finder.found)
+                    printer_.operation(arm);
+                else
+                    printer_.children(arm);
             }
 
         private:
@@ -120,14 +127,16 @@ private:
     void operation(const Pending& pending) noexcept {
         char text[160];
         const Awaited awaited(pending);
-        int size = std::snprintf(text, sizeof(text), "%*s(arm)  awaits %s", depth_ * 2, "", awaited.innermost());
+        int size =
+            std::snprintf(text, sizeof(text), "%*s(arm)  awaits %s", depth_ * 2, "", awaited.innermost());
         size = details(text, size, sizeof(text), awaited.fd(), awaited.until());
         size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "\n");
         write(text, size);
     }
 
     void write(const char* text, int size) const noexcept {
-        if (size > 0) [[maybe_unused]] const auto written = ::write(out_, text, static_cast<std::size_t>(size));
+        if (size > 0) [[maybe_unused]]
+            const auto written = ::write(out_, text, static_cast<std::size_t>(size));
     }
 
     int out_;
@@ -139,11 +148,13 @@ private:
 
 void Scheduler::dump(int fd) const noexcept {
     char head[320];
-    const int size = std::snprintf(head, sizeof(head),
-                                   "weir: %zu tasks, %zu timers, %zu of %zu descriptors, %zu of %zu frame bytes, %s\n",
-                                   frames.live(), timers.count(), descriptors_.count(), descriptors_.capacity(),
-                                   frames.cut_size(), frames.capacity(), reason_.data());
-    if (size > 0) [[maybe_unused]] const auto written = ::write(fd, head, static_cast<std::size_t>(size));
+    const int size =
+        std::snprintf(head, sizeof(head),
+                      "weir: %zu tasks, %zu timers, %zu of %zu descriptors, %zu of %zu frame bytes, %s\n",
+                      frames.live(), timers.count(), descriptors_.count(), descriptors_.capacity(),
+                      frames.cut_size(), frames.capacity(), reason_.data());
+    if (size > 0) [[maybe_unused]]
+        const auto written = ::write(fd, head, static_cast<std::size_t>(size));
     if (!root_) return;
     TreePrinter printer(fd, now());
     printer.on_task(*root_->task);

@@ -56,7 +56,8 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         if (const char* const named = std::getenv("WEIR_BACKEND"); named != nullptr) {
             const auto wanted = backend_choice(named);
             if (!wanted) {
-                std::snprintf(reason_.data(), reason_.size(), "WEIR_BACKEND names no backend: \"%.60s\"", named);
+                std::snprintf(reason_.data(), reason_.size(), "WEIR_BACKEND names no backend: \"%.60s\"",
+                              named);
                 return failure(Errc::invalid, "WEIR_BACKEND (automatic, io_uring, epoll or simulated)");
             }
             choice = *wanted;
@@ -68,7 +69,7 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         if (!frames.cut_in_advance(budget_.frame_classes)) {
             return failure(Errc::invalid, "Budget::frame_classes, which do not fit into Budget::frame_bytes");
         }
-        void* const entries_storage = storage_ + layout.descriptors;   // 16-aligned by storage_layout()
+        void* const entries_storage = storage_ + layout.descriptors;  // 16-aligned by storage_layout()
         auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
         for (std::size_t i = 0; i < budget_.descriptors; ++i) ::new (entries + i) DescriptorEntry;
         descriptors_.start({entries, budget_.descriptors});
@@ -80,7 +81,8 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     backend_ = *made;
     simulated_ = backend_->clock() != nullptr;
     turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
-    timers.start({storage_ + layout.timers, TimerWheel::storage_size(budget_.timer_slots)}, budget_.timer_slots, turn_time);
+    timers.start({storage_ + layout.timers, TimerWheel::storage_size(budget_.timer_slots)},
+                 budget_.timer_slots, turn_time);
     ignore_sigpipe();
     return {};
 }
@@ -134,9 +136,13 @@ Result<bool> Scheduler::run_ready() noexcept {
     return false;
 }
 
-int Scheduler::poll_fd() const noexcept { return backend_ != nullptr ? backend_->poll_fd() : -1; }
+int Scheduler::poll_fd() const noexcept {
+    return backend_ != nullptr ? backend_->poll_fd() : -1;
+}
 
-Instant Scheduler::next_deadline() const noexcept { return ready.empty() ? timers.next() : turn_time; }
+Instant Scheduler::next_deadline() const noexcept {
+    return ready.empty() ? timers.next() : turn_time;
+}
 
 void Scheduler::request_stop() noexcept {
     if (!root_) return;
@@ -171,11 +177,12 @@ void Scheduler::run_item_timed(ReadyItem& item) noexcept {
     const char* const function = task != nullptr ? task->function() : "(runtime)";
     const Instant before = MonotonicClock::now();
     item.run();
-    const auto held_ms = std::chrono::duration_cast<std::chrono::milliseconds>(MonotonicClock::now() - before).count();
+    const auto held_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(MonotonicClock::now() - before).count();
     if (held_ms < static_cast<std::int64_t>(budget_.hold_warning_ms)) return;
     char line[160];
-    const int size = std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)", function,
-                                   static_cast<long long>(held_ms), budget_.hold_warning_ms);
+    const int size = std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)",
+                                   function, static_cast<long long>(held_ms), budget_.hold_warning_ms);
     if (size > 0) report(std::string_view(line));
 }
 
@@ -190,10 +197,12 @@ Instant Scheduler::wait_until() noexcept {
 void Scheduler::on_stuck() noexcept {
     dump(STDERR_FILENO);
     report(Error{.code = Errc::stuck, .operation = "run_main", .a = frames.live()});
-    ::_exit(70);   // EX_SOFTWARE; the tasks can be neither finished nor destroyed
+    ::_exit(70);  // EX_SOFTWARE; the tasks can be neither finished nor destroyed
 }
 
-std::string_view Scheduler::backend_name() const noexcept { return backend_ != nullptr ? backend_->name() : "none"; }
+std::string_view Scheduler::backend_name() const noexcept {
+    return backend_ != nullptr ? backend_->name() : "none";
+}
 
 Usage Scheduler::usage() const noexcept {
     Usage usage{

@@ -42,7 +42,9 @@ long attempt(Call call, int fd, std::size_t size, F&& make) noexcept {
 
 }  // namespace
 
-Faults* install_faults(Faults* faults) noexcept { return std::exchange(installed, faults); }
+Faults* install_faults(Faults* faults) noexcept {
+    return std::exchange(installed, faults);
+}
 
 long read(int fd, void* data, std::size_t size) noexcept {
     return attempt(Call::read, fd, size, [=](std::size_t allowed) { return ::read(fd, data, allowed); });
@@ -55,8 +57,9 @@ long receive(int fd, void* data, std::size_t size) noexcept {
                    [=](std::size_t allowed) { return ::recv(fd, data, allowed, MSG_DONTWAIT); });
 }
 long send(int fd, const void* data, std::size_t size) noexcept {
-    return attempt(Call::send, fd, size,
-                   [=](std::size_t allowed) { return ::send(fd, data, allowed, MSG_DONTWAIT | MSG_NOSIGNAL); });
+    return attempt(Call::send, fd, size, [=](std::size_t allowed) {
+        return ::send(fd, data, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
 }
 long accept(int fd) noexcept {
     for (;;) {

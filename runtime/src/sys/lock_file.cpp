@@ -46,7 +46,7 @@ Result<Fd> take_lock(const char* path, const char* operation) noexcept {
             if (errno != EAGAIN && errno != EACCES) return failure(Error::from_errno(operation, errno));
             return failure(Errc::in_use, operation, holder_of(fd.get()));
         }
-        if (!still_at(fd.get(), file)) continue;   // its last holder removed it meanwhile
+        if (!still_at(fd.get(), file)) continue;  // its last holder removed it meanwhile
         char text[24];
         const int size = std::snprintf(text, sizeof(text), "%d\n", static_cast<int>(::getpid()));
         // Only to tell others who it is: without it in_use says 0.

@@ -29,7 +29,7 @@ constexpr long setresuid_number = SYS_setresuid;
 constexpr long setresgid_number = SYS_setresgid;
 constexpr long setgroups_number = SYS_setgroups;
 #endif
-constexpr long close_range_number = 436;   // the same on every architecture
+constexpr long close_range_number = 436;  // the same on every architecture
 constexpr unsigned close_range_cloexec = 4;
 constexpr long pidfd_open_number = 434;
 
@@ -167,7 +167,8 @@ pid_t clone_child(const Job& job) noexcept {
     sigset_t before;
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_BLOCK, &all, &before);
-    const pid_t pid = ::clone(child, stack + stack_size, CLONE_VM | CLONE_VFORK | SIGCHLD, const_cast<Job*>(&job));
+    const pid_t pid =
+        ::clone(child, stack + stack_size, CLONE_VM | CLONE_VFORK | SIGCHLD, const_cast<Job*>(&job));
     const int saved = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     errno = saved;
@@ -193,7 +194,7 @@ Result<Spawned> spawn(const SpawnPlan& plan) noexcept {
         size = ::read(reading.get(), &report, sizeof(report));
     } while (size < 0 && errno == EINTR);
     if (size == static_cast<ssize_t>(sizeof(report))) {
-        ::waitpid(pid, nullptr, 0);   // it is exiting
+        ::waitpid(pid, nullptr, 0);  // it is exiting
         return failure(Error::from_errno(name_of(report.step), report.error));
     }
     // The pid cannot be reused before we have waited for it.

@@ -20,14 +20,14 @@ struct FdMove {
 
 struct SpawnPlan {
     const char* path;
-    char* const* arguments;      ///< null-terminated, the program's own name first
-    char* const* environment;    ///< null-terminated
-    const char* directory;       ///< null: ours
+    char* const* arguments;    ///< null-terminated, the program's own name first
+    char* const* environment;  ///< null-terminated
+    const char* directory;     ///< null: ours
     std::span<const FdMove> descriptors;
-    std::int64_t user;           ///< -1: ours
-    std::int64_t group;          ///< -1: ours
-    int death_signal;            ///< sent to the child when this thread dies; 0: none
-    bool new_group;              ///< a process group of its own
+    std::int64_t user;   ///< -1: ours
+    std::int64_t group;  ///< -1: ours
+    int death_signal;    ///< sent to the child when this thread dies; 0: none
+    bool new_group;      ///< a process group of its own
 };
 
 struct Spawned {

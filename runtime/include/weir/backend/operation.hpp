@@ -29,11 +29,11 @@ enum class Direction : std::uint8_t { in, out };
 struct DescriptorEntry {
     int fd = -1;
     std::uint32_t generation = 0;
-    bool nonblocking = false;          ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
-    std::uint8_t armed = 0;            ///< the backend's own note: what the kernel was asked to report
-    bool foreign = false;              ///< belongs to a caller of readable()/writable(), not to a handle
-    bool external = false;             ///< other threads may make it ready (for the simulated backend)
-    Operation* waiting[2] = {};        ///< submitted, not yet done; indexed by Direction
+    bool nonblocking = false;    ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
+    std::uint8_t armed = 0;      ///< the backend's own note: what the kernel was asked to report
+    bool foreign = false;        ///< belongs to a caller of readable()/writable(), not to a handle
+    bool external = false;       ///< other threads may make it ready (for the simulated backend)
+    Operation* waiting[2] = {};  ///< submitted, not yet done; indexed by Direction
     DescriptorEntry* next_free = nullptr;
 
     [[nodiscard]] Operation*& waiting_in(Direction direction) noexcept {
@@ -42,7 +42,7 @@ struct DescriptorEntry {
     [[nodiscard]] bool busy() const noexcept { return waiting[0] != nullptr || waiting[1] != nullptr; }
 };
 
-struct OperationLinks;   // the list tag: a backend may keep submitted operations in a list
+struct OperationLinks;  // the list tag: a backend may keep submitted operations in a list
 
 struct Operation : ListNode<OperationLinks> {
     enum class Verb : std::uint8_t {
@@ -76,13 +76,13 @@ struct Operation : ListNode<OperationLinks> {
     }
 
     Verb verb = Verb::readable;
-    bool by_queue = false;        ///< the kernel's queue may do the transfer itself (pipes and stream sockets)
-    bool cancelling = false;      ///< the backend's own: cancel() was called
-    std::uint8_t unseen = 0;      ///< the backend's own: completions that are still to come
+    bool by_queue = false;    ///< the kernel's queue may do the transfer itself (pipes and stream sockets)
+    bool cancelling = false;  ///< the backend's own: cancel() was called
+    std::uint8_t unseen = 0;  ///< the backend's own: completions that are still to come
     DescriptorEntry* entry = nullptr;
-    void* data = nullptr;         ///< the buffer, or the address to connect to
-    std::size_t size = 0;         ///< bytes at `data`
-    long result = 0;              ///< when done: what the call returned, or the negative errno
+    void* data = nullptr;  ///< the buffer, or the address to connect to
+    std::size_t size = 0;  ///< bytes at `data`
+    long result = 0;       ///< when done: what the call returned, or the negative errno
     Done done = nullptr;
 };
 

@@ -15,32 +15,32 @@
 namespace weir {
 
 enum class Errc : std::uint16_t {
-    cancelled,        ///< the task was asked to stop
-    timed_out,        ///< the deadline given to this very await passed
-    ended,            ///< the peer ended in good order, and everything it sent was delivered
-    peer_lost,        ///< the peer went away without a word (reset, broken pipe, killed)
-    refused,          ///< nobody listens there
-    not_found,        ///< no such file, name or process
-    in_use,           ///< another process holds it; a = its pid where it is known
-    denied,           ///< permissions forbid it
-    busy,             ///< another task already waits on this direction of the object
-    would_block,      ///< it cannot be done now, and waiting was not asked for
-    invalid,          ///< an argument makes no sense
-    too_large,        ///< a = size asked for, b = limit
-    no_frame,         ///< the frame pool is empty; a = frame bytes asked for, b = Budget::frame_bytes
-    no_descriptor,    ///< the descriptor table is full; b = Budget::descriptors
-    no_group_slot,    ///< the group is full; b = its slots
-    no_files,         ///< the process or the system has no file descriptor left
-    no_memory,        ///< the kernel has no memory for it
-    no_reader,        ///< a FIFO that nobody reads
-    wrong_kind,       ///< the adopted descriptor is of another kind
-    not_pollable,     ///< the kernel cannot wait on this descriptor (a regular file)
-    unsupported,      ///< this kernel, or this process's sandbox, does not offer it
-    closed,           ///< the handle or channel was closed
-    stalled,          ///< nothing can ever wake the remaining tasks (simulated backend)
-    overflow,         ///< more arrived than a bounded place can hold; a = size, b = limit
-    stuck,            ///< a stopped program did not end within Budget::grace; a = live tasks
-    system,           ///< any other errno
+    cancelled,      ///< the task was asked to stop
+    timed_out,      ///< the deadline given to this very await passed
+    ended,          ///< the peer ended in good order, and everything it sent was delivered
+    peer_lost,      ///< the peer went away without a word (reset, broken pipe, killed)
+    refused,        ///< nobody listens there
+    not_found,      ///< no such file, name or process
+    in_use,         ///< another process holds it; a = its pid where it is known
+    denied,         ///< permissions forbid it
+    busy,           ///< another task already waits on this direction of the object
+    would_block,    ///< it cannot be done now, and waiting was not asked for
+    invalid,        ///< an argument makes no sense
+    too_large,      ///< a = size asked for, b = limit
+    no_frame,       ///< the frame pool is empty; a = frame bytes asked for, b = Budget::frame_bytes
+    no_descriptor,  ///< the descriptor table is full; b = Budget::descriptors
+    no_group_slot,  ///< the group is full; b = its slots
+    no_files,       ///< the process or the system has no file descriptor left
+    no_memory,      ///< the kernel has no memory for it
+    no_reader,      ///< a FIFO that nobody reads
+    wrong_kind,     ///< the adopted descriptor is of another kind
+    not_pollable,   ///< the kernel cannot wait on this descriptor (a regular file)
+    unsupported,    ///< this kernel, or this process's sandbox, does not offer it
+    closed,         ///< the handle or channel was closed
+    stalled,        ///< nothing can ever wake the remaining tasks (simulated backend)
+    overflow,       ///< more arrived than a bounded place can hold; a = size, b = limit
+    stuck,          ///< a stopped program did not end within Budget::grace; a = live tasks
+    system,         ///< any other errno
 };
 
 /// The fixed English text of a code, e.g. "timed out".
@@ -49,10 +49,10 @@ enum class Errc : std::uint16_t {
 /// What went wrong, where, and the numbers that explain it. 32 bytes, trivially copyable, no heap.
 struct Error {
     Errc code = Errc::system;
-    std::int32_t system_errno = 0;     ///< errno, or 0 where no system call was involved
-    const char* operation = "";        ///< static name of what was tried, e.g. "pipe read"
-    std::uint64_t a = 0;               ///< meaning fixed by `code`
-    std::uint64_t b = 0;               ///< meaning fixed by `code`
+    std::int32_t system_errno = 0;  ///< errno, or 0 where no system call was involved
+    const char* operation = "";     ///< static name of what was tried, e.g. "pipe read"
+    std::uint64_t a = 0;            ///< meaning fixed by `code`
+    std::uint64_t b = 0;            ///< meaning fixed by `code`
 
     /// Writes a sentence such as "pipe read: timed out" or "spawn: no group slot is left (limit 16)" into
     /// `buffer`, cut to its size, always terminated; returns what was written.

@@ -23,10 +23,10 @@ public:
 private:
     template <class, class>
     friend class Heap;
-    friend class TimerWheel;   // a timer is in the heap or in a bucket, never both: one set of links serves
+    friend class TimerWheel;  // a timer is in the heap or in a bucket, never both: one set of links serves
     HeapNode* child_ = nullptr;
     HeapNode* sibling_ = nullptr;
-    HeapNode* previous_ = nullptr;   // the left sibling, or the parent for a first child
+    HeapNode* previous_ = nullptr;  // the left sibling, or the parent for a first child
 };
 
 /// A min-heap of T, which derives from HeapNode; Less(const T&, const T&) orders them. Owns nothing. Its
@@ -87,7 +87,7 @@ private:
     }
 
     static HeapNode* merge_pairs(HeapNode* first) noexcept {
-        HeapNode* melded = nullptr;   // a stack of melded pairs, linked by sibling_
+        HeapNode* melded = nullptr;  // a stack of melded pairs, linked by sibling_
         while (first != nullptr) {
             HeapNode* const second = first->sibling_;
             HeapNode* const rest = second != nullptr ? second->sibling_ : nullptr;

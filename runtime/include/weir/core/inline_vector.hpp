@@ -78,7 +78,9 @@ public:
         return data()[index];
     }
     [[nodiscard]] T* data() noexcept { return std::launder(reinterpret_cast<T*>(&storage_[0])); }
-    [[nodiscard]] const T* data() const noexcept { return std::launder(reinterpret_cast<const T*>(&storage_[0])); }
+    [[nodiscard]] const T* data() const noexcept {
+        return std::launder(reinterpret_cast<const T*>(&storage_[0]));
+    }
     [[nodiscard]] T* begin() noexcept { return data(); }
     [[nodiscard]] T* end() noexcept { return data() + size_; }
     [[nodiscard]] const T* begin() const noexcept { return data(); }

@@ -18,10 +18,13 @@ template <class T = void>
 using Result = tl::expected<T, Error>;
 
 /// Makes the error side of any Result.
-[[nodiscard]] inline tl::unexpected<Error> failure(const Error& error) { return tl::unexpected<Error>(error); }
+[[nodiscard]] inline tl::unexpected<Error> failure(const Error& error) {
+    return tl::unexpected<Error>(error);
+}
 [[nodiscard]] inline tl::unexpected<Error> failure(Errc code, const char* operation, std::uint64_t a = 0,
                                                    std::uint64_t b = 0) {
-    return tl::unexpected<Error>(Error{.code = code, .system_errno = 0, .operation = operation, .a = a, .b = b});
+    return tl::unexpected<Error>(
+        Error{.code = code, .system_errno = 0, .operation = operation, .a = a, .b = b});
 }
 
 }  // namespace weir
@@ -30,8 +33,9 @@ using Result = tl::expected<T, Error>;
 #define WEIR_JOIN(left, right) WEIR_JOIN_AGAIN(left, right)
 
 /// WEIR_TRY(auto value, f(x)); declares `value` from the Result of f(x), or returns its error.
-#define WEIR_TRY(declaration, ...) WEIR_TRY_NAMED(WEIR_JOIN(weir_result_, __COUNTER__), declaration, __VA_ARGS__)
-#define WEIR_TRY_NAMED(result, declaration, ...)                  \
-    auto result = (__VA_ARGS__);                                  \
+#define WEIR_TRY(declaration, ...) \
+    WEIR_TRY_NAMED(WEIR_JOIN(weir_result_, __COUNTER__), declaration, __VA_ARGS__)
+#define WEIR_TRY_NAMED(result, declaration, ...)                         \
+    auto result = (__VA_ARGS__);                                         \
     if (!result) return ::tl::unexpected<::weir::Error>(result.error()); \
     declaration = *std::move(result)

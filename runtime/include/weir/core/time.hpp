@@ -29,13 +29,17 @@ using Instant = MonotonicClock::time_point;
 /// "No deadline".
 inline constexpr Instant never = Instant::max();
 
-[[nodiscard]] constexpr std::int64_t to_ns(Instant instant) noexcept { return instant.time_since_epoch().count(); }
-[[nodiscard]] constexpr Instant instant_of_ns(std::int64_t ns) noexcept { return Instant(Duration(ns)); }
+[[nodiscard]] constexpr std::int64_t to_ns(Instant instant) noexcept {
+    return instant.time_since_epoch().count();
+}
+[[nodiscard]] constexpr Instant instant_of_ns(std::int64_t ns) noexcept {
+    return Instant(Duration(ns));
+}
 
 /// Adds without wrapping: far futures saturate at `never`, and negative spans mean "now".
 [[nodiscard]] constexpr Instant after(Instant start, Duration span) noexcept {
     if (span.count() <= 0) return start;
-    const std::int64_t from = to_ns(start) > 0 ? to_ns(start) : 0;   // before zero there is always room
+    const std::int64_t from = to_ns(start) > 0 ? to_ns(start) : 0;  // before zero there is always room
     const std::int64_t room = std::numeric_limits<std::int64_t>::max() - from;
     return span.count() >= room && to_ns(start) >= 0 ? never : start + span;
 }

@@ -44,7 +44,7 @@ private:
 
     std::int64_t at_ns_ = 0;
     Fire fire_;
-    std::uint32_t place_ = place_none;   // the bucket, or one of the two above
+    std::uint32_t place_ = place_none;  // the bucket, or one of the two above
 };
 
 class TimerWheel {
@@ -115,10 +115,10 @@ private:
     void advance(std::uint64_t tick) noexcept;
 
     Heap<Timer, Earlier> near_;
-    HeapNode** heads_ = nullptr;          // levels x slots
-    std::uint64_t* occupied_ = nullptr;   // levels x words: one bit per nonempty bucket
-    HeapNode* overflow_ = nullptr;        // beyond the highest level
-    std::uint64_t cursor_ = 0;            // the current tick: everything due in it or before is in near_
+    HeapNode** heads_ = nullptr;         // levels x slots
+    std::uint64_t* occupied_ = nullptr;  // levels x words: one bit per nonempty bucket
+    HeapNode* overflow_ = nullptr;       // beyond the highest level
+    std::uint64_t cursor_ = 0;           // the current tick: everything due in it or before is in near_
     std::size_t count_ = 0;
     std::uint32_t slots_ = 0;
     std::uint8_t bits_ = 0;

@@ -48,7 +48,8 @@ public:
 
     class SendWait : public Waiter {
     public:
-        explicit SendWait(Send&& send) noexcept : Waiter(kind), channel_(send.channel_), value_(send.value_) {}
+        explicit SendWait(Send&& send) noexcept
+            : Waiter(kind), channel_(send.channel_), value_(send.value_) {}
         bool start(const Start& start) noexcept {
             if (channel_->closed_) {
                 this->refuse(Errc::closed);

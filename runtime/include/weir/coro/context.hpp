@@ -22,7 +22,8 @@ public:
     static constexpr int credit_full = 64;
 
     /// `frame_arena` has `frame_bytes` bytes, 16-aligned, and outlives the context.
-    constexpr Context(std::byte* frame_arena, std::size_t frame_bytes) noexcept : frames(frame_arena, frame_bytes) {}
+    constexpr Context(std::byte* frame_arena, std::size_t frame_bytes) noexcept
+        : frames(frame_arena, frame_bytes) {}
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
 
@@ -38,7 +39,7 @@ public:
         if (stopping_since == never) stopping_since = turn_time;
     }
 
-    Instant turn_time{};   ///< when the current turn began
+    Instant turn_time{};  ///< when the current turn began
     std::uint64_t tasks_started = 0;
     /// When the root task's own scope, or one that the root task awaits, was asked to stop; `never` before.
     Instant stopping_since = never;

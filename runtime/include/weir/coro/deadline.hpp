@@ -63,7 +63,7 @@ public:
 
 private:
     D inner_;
-    Duration span_;   // from the start of the await; max() where `at_` counts
+    Duration span_;  // from the start of the await; max() where `at_` counts
     Instant at_;
 };
 

@@ -26,8 +26,8 @@ struct FrameClass {
 };
 
 struct FrameUsage {
-    std::uint32_t size;     ///< bytes of each block
-    std::uint32_t blocks;   ///< cut so far
+    std::uint32_t size;    ///< bytes of each block
+    std::uint32_t blocks;  ///< cut so far
     std::uint32_t in_use;
     std::uint32_t peak;
 };
@@ -38,7 +38,7 @@ public:
     static constexpr std::size_t small_max = 256;
     static constexpr std::size_t size_max = 32'768;
     static constexpr std::size_t small_classes = small_max / small_step;
-    static constexpr std::size_t class_count = small_classes + 4 * 7;   // 256 -> 32,768 is seven doublings
+    static constexpr std::size_t class_count = small_classes + 4 * 7;  // 256 -> 32,768 is seven doublings
     static constexpr std::size_t alignment = 16;
 
     /// `arena` is 16-aligned and outlives the pool.
@@ -51,11 +51,14 @@ public:
 
     /// Null if the class has no free block and the arena no room; refused_size() then says how much was asked.
     [[nodiscard]] void* allocate(std::size_t size) noexcept {
-        if (size > size_max) [[unlikely]] return refuse(size);
+        if (size > size_max) [[unlikely]]
+            return refuse(size);
         Class& slot = classes_[class_of(size)];
-        if (refuse_in_ != 0 && --refuse_in_ == 0) [[unlikely]] return refuse(size);
+        if (refuse_in_ != 0 && --refuse_in_ == 0) [[unlikely]]
+            return refuse(size);
         FreeBlock* const block = slot.free;
-        if (block == nullptr) [[unlikely]] return cut(size);
+        if (block == nullptr) [[unlikely]]
+            return cut(size);
         slot.free = block->next;
         if (++slot.in_use > slot.peak) slot.peak = slot.in_use;
         return block;
@@ -68,10 +71,10 @@ public:
     }
 
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
-    [[nodiscard]] std::size_t cut_size() const noexcept { return cut_; }   ///< bytes cut into blocks so far
+    [[nodiscard]] std::size_t cut_size() const noexcept { return cut_; }  ///< bytes cut into blocks so far
     [[nodiscard]] std::size_t refused_size() const noexcept { return refused_; }
-    [[nodiscard]] std::size_t live() const noexcept;                      ///< frames in use
-    [[nodiscard]] FrameUsage usage(std::size_t index) const noexcept;      ///< index below class_count
+    [[nodiscard]] std::size_t live() const noexcept;                   ///< frames in use
+    [[nodiscard]] FrameUsage usage(std::size_t index) const noexcept;  ///< index below class_count
 
     /// For tests of what a service does when memory is out: the count-th allocation from now on is refused
     /// (once); 0 turns it off.
@@ -79,7 +82,7 @@ public:
     [[nodiscard]] static constexpr std::size_t class_of(std::size_t size) noexcept {
         if (size <= small_max) return size == 0 ? 0 : (size - 1) / small_step;
         // Between 2^k and 2^(k+1) there are four classes, each 2^(k-2) wide.
-        const auto above = static_cast<std::size_t>(std::bit_width(size - 1) - 1);   // k
+        const auto above = static_cast<std::size_t>(std::bit_width(size - 1) - 1);  // k
         const std::size_t quarter = ((size - 1) >> (above - 2)) & 3;
         return small_classes + (above - 8) * 4 + quarter;
     }

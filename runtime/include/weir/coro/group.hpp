@@ -27,7 +27,7 @@ namespace weir {
 /// What a group does with a child's error.
 struct GroupPolicy {
     using Handler = void (*)(const Error& error, void* context) noexcept;
-    Handler handler = nullptr;   ///< null: the first error stops the group
+    Handler handler = nullptr;  ///< null: the first error stops the group
     void* context = nullptr;
 };
 
@@ -142,7 +142,8 @@ private:
                                }};
     static Task<> make_body(WithGroup& self, Group& group) noexcept {
         return std::apply(
-            [&](auto&... args) { return self.body_(*self.scheduler_, group, std::move(args)...); }, self.args_);
+            [&](auto&... args) { return self.body_(*self.scheduler_, group, std::move(args)...); },
+            self.args_);
     }
 
     Sized group_;

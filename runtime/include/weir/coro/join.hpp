@@ -23,7 +23,8 @@ namespace weir {
 class JoinState : public Pending {
 public:
     struct Arm : ReadyItem {
-        Arm(JoinState& owner, std::uint32_t place) noexcept : ReadyItem(run_ready), join(owner), index(place) {}
+        Arm(JoinState& owner, std::uint32_t place) noexcept
+            : ReadyItem(run_ready), join(owner), index(place) {}
         static void run_ready(ReadyItem& item) noexcept {
             auto& arm = static_cast<Arm&>(item);
             arm.join.arm_ended(arm.index);
@@ -34,10 +35,15 @@ public:
     };
 
 protected:
-    using TakeArm = bool (*)(JoinState&, std::uint32_t index) noexcept;   // true if the outcome is a value
+    using TakeArm = bool (*)(JoinState&, std::uint32_t index) noexcept;  // true if the outcome is a value
 
     JoinState(const Kind& kind, std::uint32_t arms, bool first_decides, TakeArm take) noexcept
-        : Pending(kind), take_(take), live_(arms), decided_(arms), arms_(arms), first_decides_(first_decides) {}
+        : Pending(kind),
+          take_(take),
+          live_(arms),
+          decided_(arms),
+          arms_(arms),
+          first_decides_(first_decides) {}
 
     void enter(const Start& start) noexcept {
         context_ = &start.context;
@@ -73,7 +79,7 @@ private:
     std::uint32_t decided_;
     std::uint32_t arms_;
     bool first_decides_;
-    TaskState* root_ = nullptr;   // the awaiting task, where that is the program's root
+    TaskState* root_ = nullptr;  // the awaiting task, where that is the program's root
 };
 
 template <std::size_t number, class D>
@@ -217,8 +223,8 @@ public:
         static constexpr Pending::Kind kind{"first_of", &Base::visit_arms};
         template <std::size_t... arms>
         Outcome take_all(std::index_sequence<arms...>) noexcept {
-            return Outcome(this->decided(),
-                           std::tuple<typename Ds::Outcome...>(std::move(*this->template outcome_of<arms>())...));
+            return Outcome(this->decided(), std::tuple<typename Ds::Outcome...>(
+                                                std::move(*this->template outcome_of<arms>())...));
         }
     };
 
@@ -278,11 +284,13 @@ public:
         Outcome take_all(std::index_sequence<arms...>) noexcept {
             if (this->decided() != sizeof...(Ds)) {
                 Error error;
-                (void)((arms == this->decided() ? (error = this->template outcome_of<arms>()->error(), true) : false) ||
+                (void)((arms == this->decided() ? (error = this->template outcome_of<arms>()->error(), true)
+                                                : false) ||
                        ...);
                 return failure(error);
             }
-            return Value(ValueOf<typename Ds::Outcome>::take(std::move(*this->template outcome_of<arms>()))...);
+            return Value(
+                ValueOf<typename Ds::Outcome>::take(std::move(*this->template outcome_of<arms>()))...);
         }
     };
 

@@ -33,9 +33,9 @@ class Pending;
 /// Everything an operation gets to know when it starts.
 struct Start {
     Context& context;
-    StopScope& scope;     ///< what a stop would reach it through
-    ReadyItem& waiter;    ///< queued when it completes
-    TaskState& task;      ///< the task in which it happens
+    StopScope& scope;   ///< what a stop would reach it through
+    ReadyItem& waiter;  ///< queued when it completes
+    TaskState& task;    ///< the task in which it happens
 };
 
 /// Receives what a Pending tells of itself, for Scheduler::dump.
@@ -54,8 +54,8 @@ protected:
 class Pending {
 public:
     struct Kind {
-        const char* name;                                             ///< "unix stream read"
-        void (*visit)(const Pending&, PendingVisitor&) noexcept;      ///< may be null
+        const char* name;                                         ///< "unix stream read"
+        void (*visit)(const Pending&, PendingVisitor&) noexcept;  ///< may be null
     };
     explicit Pending(const Kind& kind_of) noexcept : kind_(&kind_of) {}
     Pending(const Pending&) = delete;
@@ -117,23 +117,18 @@ public:
         return Timed<D>(std::move(self()), saturating_ns(span));
     }
     template <class Rep, class Period>
-    [[nodiscard]] auto within(std::chrono::duration<Rep, Period> span) const& noexcept
-        requires std::is_trivially_copyable_v<D>
-    {
+    [[nodiscard]] auto within(
+        std::chrono::duration<Rep, Period> span) const& noexcept requires std::is_trivially_copyable_v<D> {
         return Timed<D>(D(static_cast<const D&>(*this)), saturating_ns(span));
     }
     /// A copy that ends with Errc::timed_out at `deadline`; `never` means no deadline.
     [[nodiscard]] auto by(Instant deadline) && noexcept { return Timed<D>(std::move(self()), deadline); }
-    [[nodiscard]] auto by(Instant deadline) const& noexcept
-        requires std::is_trivially_copyable_v<D>
-    {
+    [[nodiscard]] auto by(Instant deadline) const& noexcept requires std::is_trivially_copyable_v<D> {
         return Timed<D>(D(static_cast<const D&>(*this)), deadline);
     }
 
     CoAwait<D> operator co_await() && noexcept { return CoAwait<D>(std::move(self())); }
-    CoAwait<D> operator co_await() const& noexcept
-        requires std::is_trivially_copyable_v<D>
-    {
+    CoAwait<D> operator co_await() const& noexcept requires std::is_trivially_copyable_v<D> {
         return CoAwait<D>(D(static_cast<const D&>(*this)));
     }
 
@@ -145,8 +140,8 @@ private:
 template <class D>
 concept Description = requires(typename std::remove_cvref_t<D>::Wait& wait, const Start& start) {
     { wait.start(start) } -> std::same_as<bool>;
-    { wait.refuse(Errc::cancelled) };
-    { wait.take() };
+    {wait.refuse(Errc::cancelled)};
+    {wait.take()};
 };
 
 /// Decides between trying and refusing: the one place where a stop is looked at before an operation.

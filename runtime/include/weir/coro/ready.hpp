@@ -15,7 +15,7 @@ namespace weir {
 
 enum class Priority : std::uint8_t {
     normal,
-    urgent,   ///< runs before everything normal, which still gets one turn in sixteen
+    urgent,  ///< runs before everything normal, which still gets one turn in sixteen
 };
 
 struct ReadyItem {
@@ -47,7 +47,9 @@ public:
     ReadyList(const ReadyList&) = delete;
     ReadyList& operator=(const ReadyList&) = delete;
 
-    [[nodiscard]] bool empty() const noexcept { return lanes_[0].first == nullptr && lanes_[1].first == nullptr; }
+    [[nodiscard]] bool empty() const noexcept {
+        return lanes_[0].first == nullptr && lanes_[1].first == nullptr;
+    }
 
     void push_back(ReadyItem& item) noexcept {
         Lane& lane = lane_of(item);

@@ -29,7 +29,8 @@ public:
 
     class Wait : public Waiter {
     public:
-        explicit Wait(Description&& description) noexcept : Waiter(kind), semaphore_(description.semaphore_) {}
+        explicit Wait(Description&& description) noexcept
+            : Waiter(kind), semaphore_(description.semaphore_) {}
         bool start(const Start& start) noexcept {
             if (semaphore_->try_acquire()) return true;
             join(semaphore_->waiters_, start);

@@ -33,7 +33,8 @@ public:
     private:
         struct Alarm : Timer {
             explicit Alarm(Wait& owner) noexcept
-                : Timer([](Timer& timer) noexcept { static_cast<Alarm&>(timer).wait.complete(); }), wait(owner) {}
+                : Timer([](Timer& timer) noexcept { static_cast<Alarm&>(timer).wait.complete(); }),
+                  wait(owner) {}
             Wait& wait;
         };
         static void stopped(Stoppable& self) noexcept {
@@ -56,7 +57,7 @@ public:
     };
 
 private:
-    Duration span_;   // max() where `at_` counts
+    Duration span_;  // max() where `at_` counts
     Instant at_;
     Duration slack_;
 };
@@ -64,7 +65,8 @@ private:
 /// Suspends until `span` has passed since the await began, at most `slack` longer: sleepers with slack wake
 /// together. A span of zero or less does not suspend. Errors: cancelled, timed_out.
 template <class Rep, class Period>
-[[nodiscard]] Sleep sleep_for(std::chrono::duration<Rep, Period> span, Duration slack = Duration::zero()) noexcept {
+[[nodiscard]] Sleep sleep_for(std::chrono::duration<Rep, Period> span,
+                              Duration slack = Duration::zero()) noexcept {
     return {saturating_ns(span), never, slack};
 }
 /// Suspends until `at`; an instant in the past does not suspend.
@@ -97,19 +99,22 @@ public:
 };
 
 /// Goes to the back of the ready list, so that every other ready task runs once. Its only error is cancelled.
-[[nodiscard]] inline Yield yield() noexcept { return {}; }
+[[nodiscard]] inline Yield yield() noexcept {
+    return {};
+}
 
 /// One tick, and how many before it came too late to be seen.
 struct Tick {
-    std::uint64_t number;   ///< since the ticker began, missed ones included; the first is 1
-    std::uint64_t missed;   ///< ticks between the last one delivered and this one
+    std::uint64_t number;  ///< since the ticker began, missed ones included; the first is 1
+    std::uint64_t missed;  ///< ticks between the last one delivered and this one
 };
 
 /// Ticks at start + n * period, without drift: late wake-ups do not shift later ticks. Belongs to one task.
 class Ticker {
 public:
     /// `period` is positive. The first tick is one period after the first next().
-    explicit Ticker(Duration period, Duration slack = Duration::zero()) noexcept : period_(period), slack_(slack) {
+    explicit Ticker(Duration period, Duration slack = Duration::zero()) noexcept
+        : period_(period), slack_(slack) {
         WEIR_ASSERT(period.count() > 0);
     }
 
@@ -121,7 +126,9 @@ public:
         class Wait : public Pending {
         public:
             explicit Wait(Description&& description) noexcept
-                : Pending(kind), ticker_(*description.ticker_), sleep_(Sleep(Duration::max(), never, ticker_.slack_)) {}
+                : Pending(kind),
+                  ticker_(*description.ticker_),
+                  sleep_(Sleep(Duration::max(), never, ticker_.slack_)) {}
             bool start(const Start& start) noexcept;
             void refuse(Errc code) noexcept { sleep_.refuse(code); }
             Result<Tick> take() noexcept;
@@ -147,7 +154,7 @@ public:
 private:
     Duration period_;
     Duration slack_;
-    Instant start_ = never;   // `never` until the first next()
+    Instant start_ = never;  // `never` until the first next()
     std::uint64_t number_ = 0;
 };
 

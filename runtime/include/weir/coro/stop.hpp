@@ -18,11 +18,11 @@ namespace weir {
 
 enum class StopCause : std::uint8_t {
     none,
-    requested,   ///< somebody asked, or an outer scope was stopped
-    deadline,    ///< this scope's own deadline passed
+    requested,  ///< somebody asked, or an outer scope was stopped
+    deadline,   ///< this scope's own deadline passed
 };
 
-struct StopLinks;   // the list tag
+struct StopLinks;  // the list tag
 
 /// Something that a stop reaches. Linked into its scope while it is in flight.
 class Stoppable : public ListNode<StopLinks> {

@@ -117,7 +117,7 @@ private:
     std::uint32_t line_ = 0;
     bool started_ = false;
     bool done_ = false;
-    bool left_suspended_ = false;   // its waiter wants to be queued at the end
+    bool left_suspended_ = false;  // its waiter wants to be queued at the end
 };
 
 /// Awaited by a task to end with an error; see fail().
@@ -128,8 +128,11 @@ struct Fail {
 struct Failed {};
 
 /// `co_return co_await fail(error);` ends a task of any type with `error`.
-[[nodiscard]] inline Fail fail(const Error& error) noexcept { return {error}; }
-[[nodiscard]] inline Fail fail(Errc code, const char* operation, std::uint64_t a = 0, std::uint64_t b = 0) noexcept {
+[[nodiscard]] inline Fail fail(const Error& error) noexcept {
+    return {error};
+}
+[[nodiscard]] inline Fail fail(Errc code, const char* operation, std::uint64_t a = 0,
+                               std::uint64_t b = 0) noexcept {
     return {{.code = code, .system_errno = 0, .operation = operation, .a = a, .b = b}};
 }
 
@@ -149,7 +152,7 @@ public:
         Context& context = task.context();
         if (start_or_refuse<D>(wait_, Start{context, task.scope(), task, task})) {
             if (--context.credit > 0) return false;
-            context.ready.push_back(task);   // out of credit: others and the kernel first
+            context.ready.push_back(task);  // out of credit: others and the kernel first
         }
         task.suspended_on(wait_);
         task_ = &task;
@@ -165,17 +168,17 @@ private:
     TaskState* task_ = nullptr;
 };
 
-/// Awaiting a Result gives it back at once, so that WEIR_CO_TRY serves plain calls too.
+/// Awaiting a Result gives it back at once, moved or (a named one) copied, so that WEIR_CO_TRY serves plain calls too.
 template <class R>
 class CoAwaitResult {
 public:
-    explicit CoAwaitResult(R& result) noexcept : result_(&result) {}
+    explicit CoAwaitResult(R&& result) noexcept : result_(&result) {}
     [[nodiscard]] bool await_ready() const noexcept { return true; }
     void await_suspend(std::coroutine_handle<>) const noexcept {}
-    [[nodiscard]] R await_resume() const noexcept { return std::move(*result_); }
+    [[nodiscard]] std::remove_cvref_t<R> await_resume() const noexcept { return static_cast<R&&>(*result_); }
 
 private:
-    R* result_;
+    std::remove_reference_t<R>* result_;
 };
 
 template <class T>
@@ -186,18 +189,23 @@ inline constexpr bool is_result<tl::expected<T, Error>> = true;
 template <class T>
 class TaskPromise;
 
+/// A context's own type. Unlike std::derived_from it may be asked of a lambda, whose type is still incomplete while
+/// its body is compiled.
+template <class C>
+concept PaysForFrames = std::is_convertible_v<C*, Context*>;
+
 /// Frames, the error way out and awaiting: the part of a promise that depends on its type only for the slot.
 template <class T>
 class TaskPromiseBase : public TaskState {
 public:
     // Inlined even at -O0: g++ 12 would take a template's operator new to mismatch a plain operator delete.
-    template <std::derived_from<Context> C, class... Args>
+    template <PaysForFrames C, class... Args>
     [[gnu::always_inline]] static void* operator new(std::size_t size, C& context, Args&...) noexcept {
         return allocate(size, context);
     }
     // A member function's or lambda's object comes first.
-    template <class This, std::derived_from<Context> C, class... Args>
-        requires(!std::derived_from<This, Context>)
+    template <class This, PaysForFrames C, class... Args>
+        requires(!PaysForFrames<This>)
     [[gnu::always_inline]] static void* operator new(std::size_t size, This&, C& context, Args&...) noexcept {
         return allocate(size, context);
     }
@@ -212,7 +220,8 @@ public:
         pool->release(memory, size + sizeof(pool));
     }
 
-    Task<T> get_return_object(const char* function = __builtin_FUNCTION(), int line = __builtin_LINE()) noexcept;
+    Task<T> get_return_object(const char* function = __builtin_FUNCTION(),
+                              int line = __builtin_LINE()) noexcept;
     static Task<T> get_return_object_on_allocation_failure() noexcept;
 
     std::suspend_always initial_suspend() const noexcept { return {}; }
@@ -232,10 +241,8 @@ public:
         return static_cast<D&&>(description);
     }
     template <class R>
-        requires is_result<R>
-    auto await_transform(R&& result) const noexcept {
-        return CoAwaitResult<R>(result);
-    }
+        requires is_result<std::remove_cvref_t<R>>
+    auto await_transform(R&& result) const noexcept { return CoAwaitResult<R>(static_cast<R&&>(result)); }
     auto await_transform(Fail fail) noexcept {
         struct Awaiter {
             bool await_ready() const noexcept { return true; }
@@ -266,14 +273,12 @@ private:
 template <class T>
 class TaskPromise : public TaskPromiseBase<T> {
 public:
+    // A Result is returned as what it is, even where T could be made from it: a bool could, from whether it has a value.
     template <class U = T>
-        requires(!std::same_as<std::remove_cvref_t<U>, Failed> && std::constructible_from<T, U &&>)
-    void return_value(U&& value) noexcept {
-        this->slot_->emplace(tl::in_place, std::forward<U>(value));
-    }
-    void return_value(Result<T> result) noexcept
-        requires(!std::constructible_from<T, Result<T>>)
-    {
+        requires(!std::same_as<std::remove_cvref_t<U>, Failed> && std::constructible_from<T, U&&> &&
+                 (!is_result<std::remove_cvref_t<U>> || is_result<T>))
+    void return_value(U&& value) noexcept { this->slot_->emplace(tl::in_place, std::forward<U>(value)); }
+    void return_value(Result<T> result) noexcept requires(!is_result<T>) {
         this->slot_->emplace(std::move(result));
     }
     void return_value(Failed) const noexcept {}
@@ -367,7 +372,8 @@ private:
 
 template <class T>
 Task<T> TaskPromiseBase<T>::get_return_object(const char* function, int line) noexcept {
-    static_assert(alignof(TaskPromise<T>) == alignof(TaskState), "handle() computes the frame from TaskState");
+    static_assert(alignof(TaskPromise<T>) == alignof(TaskState),
+                  "handle() computes the frame from TaskState");
     this->set_place(function, static_cast<std::uint32_t>(line));
     auto* promise = static_cast<TaskPromise<T>*>(this);
     // Keeps the compiler from eliding the frame, which would bypass the pool and its refusal.
@@ -384,19 +390,19 @@ Task<T> TaskPromiseBase<T>::get_return_object_on_allocation_failure() noexcept {
 
 /// WEIR_CO_TRY(auto bytes, peer.read(buffer).within(1s)); awaits an operation (or takes a Result as it is) and
 /// declares `bytes` from its value, or ends the task with its error.
-#define WEIR_CO_TRY(declaration, ...)                                                                     \
-    WEIR_CO_TRY_NAMED(WEIR_JOIN(weir_awaited_, __COUNTER__), WEIR_JOIN(weir_outcome_, __COUNTER__), declaration, \
-                      __VA_ARGS__)
-#define WEIR_CO_TRY_NAMED(awaited, outcome, declaration, ...)                          \
-    auto&& awaited = (__VA_ARGS__);                                                    \
-    auto outcome = co_await static_cast<decltype(awaited)&&>(awaited);                 \
-    if (!outcome) co_return co_await ::weir::fail(outcome.error());                    \
+#define WEIR_CO_TRY(declaration, ...)                                                               \
+    WEIR_CO_TRY_NAMED(WEIR_JOIN(weir_awaited_, __COUNTER__), WEIR_JOIN(weir_outcome_, __COUNTER__), \
+                      declaration, __VA_ARGS__)
+#define WEIR_CO_TRY_NAMED(awaited, outcome, declaration, ...)          \
+    auto&& awaited = (__VA_ARGS__);                                    \
+    auto outcome = co_await static_cast<decltype(awaited)&&>(awaited); \
+    if (!outcome) co_return co_await ::weir::fail(outcome.error());    \
     declaration = *std::move(outcome)
 
 /// WEIR_CO_CHECK(peer.write_all(bytes)); the same where the value does not matter.
-#define WEIR_CO_CHECK(...)                                                                   \
-    do {                                                                                     \
-        auto&& weir_awaited = (__VA_ARGS__);                                                 \
+#define WEIR_CO_CHECK(...)                                                                      \
+    do {                                                                                        \
+        auto&& weir_awaited = (__VA_ARGS__);                                                    \
         const auto weir_outcome = co_await static_cast<decltype(weir_awaited)&&>(weir_awaited); \
-        if (!weir_outcome) co_return co_await ::weir::fail(weir_outcome.error());            \
+        if (!weir_outcome) co_return co_await ::weir::fail(weir_outcome.error());               \
     } while (false)

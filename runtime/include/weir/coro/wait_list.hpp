@@ -13,7 +13,7 @@
 
 namespace weir {
 
-struct WaitListLinks;   // the list tag
+struct WaitListLinks;  // the list tag
 
 class Waiter : public Leaf, public ListNode<WaitListLinks> {
 public:
@@ -51,6 +51,8 @@ private:
 
 using WaitList = List<WaitListLinks>;
 
-[[nodiscard]] inline Waiter& first_waiter(WaitList& list) noexcept { return static_cast<Waiter&>(list.front()); }
+[[nodiscard]] inline Waiter& first_waiter(WaitList& list) noexcept {
+    return static_cast<Waiter&>(list.front());
+}
 
 }  // namespace weir

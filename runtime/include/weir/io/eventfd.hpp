@@ -10,8 +10,8 @@
 namespace weir {
 
 enum class EventFdMode : std::uint8_t {
-    counter,     ///< a read takes the whole count
-    semaphore,   ///< a read takes one
+    counter,    ///< a read takes the whole count
+    semaphore,  ///< a read takes one
 };
 
 class EventFdRead;
@@ -22,7 +22,8 @@ public:
     EventFd() noexcept = default;
 
     /// Errors: no_files, no_memory.
-    static Result<EventFd> create(EventFdMode mode = EventFdMode::counter, std::uint32_t initial = 0) noexcept;
+    static Result<EventFd> create(EventFdMode mode = EventFdMode::counter,
+                                  std::uint32_t initial = 0) noexcept;
     /// Takes over an eventfd in whatever mode it was made. Errors: wrong_kind, closed.
     static Result<EventFd> adopt(int fd) noexcept;
 
@@ -38,7 +39,8 @@ public:
 class [[nodiscard]] EventFdRead : public Awaitable<EventFdRead> {
 public:
     using Outcome = Result<std::uint64_t>;
-    explicit EventFdRead(Handle& handle, bool external = false) noexcept : handle_(&handle), external_(external) {}
+    explicit EventFdRead(Handle& handle, bool external = false) noexcept
+        : handle_(&handle), external_(external) {}
 
     class Wait : public OperationWait {
     public:
@@ -56,7 +58,7 @@ public:
 
 private:
     Handle* handle_;
-    bool external_;   // other threads may post: the simulated backend has to know
+    bool external_;  // other threads may post: the simulated backend has to know
 };
 
 class [[nodiscard]] EventFdWrite : public Awaitable<EventFdWrite> {

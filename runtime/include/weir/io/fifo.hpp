@@ -12,13 +12,13 @@
 namespace weir {
 
 struct FifoOptions {
-    mode_t mode = 0600;            ///< of the path, exactly, whatever the umask
-    std::int64_t owner = -1;       ///< uid of the path; -1: as it comes
-    std::int64_t group = -1;       ///< gid of the path; -1: as it comes
+    mode_t mode = 0600;       ///< of the path, exactly, whatever the umask
+    std::int64_t owner = -1;  ///< uid of the path; -1: as it comes
+    std::int64_t group = -1;  ///< gid of the path; -1: as it comes
     /// Hold a writing end too, so that the stream does not end when the last writer goes: the next writer's bytes
     /// simply follow. Without it each read after the last writer left gives an empty span until another comes.
     bool keep_open = true;
-    bool remove = true;            ///< remove the path when the reader closes
+    bool remove = true;  ///< remove the path when the reader closes
 };
 
 /// The reading end, which makes the path.

@@ -20,7 +20,7 @@ namespace weir {
 
 /// What kind of descriptor a handle takes.
 enum class HandleKind : std::uint8_t {
-    pipe,            ///< pipe or FIFO
+    pipe,  ///< pipe or FIFO
     unix_stream,
     unix_listener,
     eventfd,
@@ -84,7 +84,7 @@ protected:
     /// What came of it; an error has the name of the Kind. `moved` is put into it: bytes moved before it.
     [[nodiscard]] Result<std::size_t> outcome(std::uint64_t moved = 0) const noexcept;
     [[nodiscard]] static Scheduler& scheduler_of(const Start& start) noexcept {
-        return static_cast<Scheduler&>(start.context);   // every Context is a Scheduler
+        return static_cast<Scheduler&>(start.context);  // every Context is a Scheduler
     }
     /// For an await of several transfers: `function` is called when one is done. It returns true if that was the
     /// last, or calls again() for the next. Once `stopped` it must not go on.
@@ -101,9 +101,9 @@ private:
     static void operation_done(Operation& operation) noexcept;
     static void stopped(Stoppable& self) noexcept;
 
-    bool pausing_ = false;   // a PausingWait between two tries: nothing is submitted
+    bool pausing_ = false;  // a PausingWait between two tries: nothing is submitted
     Continue continue_ = nullptr;
-    std::optional<Error> error_;                            // instead of `result`
+    std::optional<Error> error_;  // instead of `result`
     std::optional<Errc> refused_;
 };
 
@@ -142,7 +142,8 @@ public:
     class Wait : public OperationWait {
     public:
         explicit Wait(Readiness&& readiness) noexcept
-            : OperationWait(readiness.verb_ == Operation::Verb::readable ? readable : writable, readiness.verb_),
+            : OperationWait(readiness.verb_ == Operation::Verb::readable ? readable : writable,
+                            readiness.verb_),
               handle_(*readiness.handle_) {}
         bool start(const Start& start) noexcept { return start_on(handle_, start); }
         Result<void> take() noexcept {

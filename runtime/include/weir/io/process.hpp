@@ -44,25 +44,25 @@ struct PassedFd {
 };
 
 struct SpawnOptions {
-    const char* path = nullptr;                       ///< of the program; PATH is not searched
-    std::span<const char* const> arguments{};         ///< the program's own name first; empty: {path}
+    const char* path = nullptr;                ///< of the program; PATH is not searched
+    std::span<const char* const> arguments{};  ///< the program's own name first; empty: {path}
     /// "NAME=value" strings; empty: our own environment.
     std::span<const char* const> environment{};
-    const char* directory = nullptr;                  ///< to start in; null: ours
+    const char* directory = nullptr;  ///< to start in; null: ours
     Stdio input = Stdio::inherit();
     Stdio output = Stdio::inherit();
     Stdio error = Stdio::inherit();
-    std::span<const PassedFd> descriptors{};          ///< all others are closed in the child
-    std::int64_t user = -1;                           ///< uid to become; -1: ours
-    std::int64_t group = -1;                          ///< gid to become, with no supplementary groups; -1: ours
-    int death_signal = 0;                             ///< sent to the child if our thread dies before it
-    bool new_group = false;                           ///< a process group of its own: no ^C from our terminal
+    std::span<const PassedFd> descriptors{};  ///< all others are closed in the child
+    std::int64_t user = -1;                   ///< uid to become; -1: ours
+    std::int64_t group = -1;                  ///< gid to become, with no supplementary groups; -1: ours
+    int death_signal = 0;                     ///< sent to the child if our thread dies before it
+    bool new_group = false;                   ///< a process group of its own: no ^C from our terminal
 };
 
 /// How a child ended.
 struct ExitStatus {
     bool signaled = false;
-    int value = 0;   ///< the exit status, or the signal
+    int value = 0;  ///< the exit status, or the signal
 
     [[nodiscard]] bool success() const noexcept { return !signaled && value == 0; }
 };
@@ -93,7 +93,7 @@ public:
     /// Errors: not_found (it has ended), denied.
     Result<void> signal(int number) noexcept;
 
-    PipeWriter input;     ///< of a child with Stdio::pipe() as its input
+    PipeWriter input;  ///< of a child with Stdio::pipe() as its input
     PipeReader output;
     PipeReader error;
 
@@ -117,7 +117,9 @@ public:
     public:
         explicit Wait(AwaitExit&& await) noexcept
             : OperationWait(kind, Operation::Verb::readable), process_(*await.process_) {}
-        bool start(const Start& start) noexcept { return process_.reaped() || start_on(process_.pidfd_, start); }
+        bool start(const Start& start) noexcept {
+            return process_.reaped() || start_on(process_.pidfd_, start);
+        }
         Result<ExitStatus> take() noexcept;
 
     private:

@@ -37,8 +37,12 @@ private:
 /// is never changed, and is known to the kernel's queue only while the await lasts, so its owner may close it
 /// afterwards. Errors: busy (a task already waits for this fd and direction), closed (not open), not_pollable,
 /// cancelled, timed_out, no_descriptor.
-[[nodiscard]] inline ForeignReadiness readable(int fd) noexcept { return {fd, Operation::Verb::readable}; }
+[[nodiscard]] inline ForeignReadiness readable(int fd) noexcept {
+    return {fd, Operation::Verb::readable};
+}
 /// Waits until `fd` is writable (or broken).
-[[nodiscard]] inline ForeignReadiness writable(int fd) noexcept { return {fd, Operation::Verb::writable}; }
+[[nodiscard]] inline ForeignReadiness writable(int fd) noexcept {
+    return {fd, Operation::Verb::writable};
+}
 
 }  // namespace weir

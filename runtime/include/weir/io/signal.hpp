@@ -15,11 +15,11 @@
 namespace weir {
 
 struct SignalInfo {
-    int signal;            ///< SIGTERM, …
-    std::int32_t pid;      ///< who sent it with kill(2); 0 from the kernel
+    int signal;        ///< SIGTERM, …
+    std::int32_t pid;  ///< who sent it with kill(2); 0 from the kernel
     std::uint32_t uid;
-    std::int32_t code;     ///< si_code
-    std::int32_t value;    ///< what sigqueue(3) sent along
+    std::int32_t code;   ///< si_code
+    std::int32_t value;  ///< what sigqueue(3) sent along
 };
 
 class NextSignal;
@@ -44,7 +44,7 @@ public:
     void close() noexcept;
 
 private:
-    sigset_t unblock_{};   // what was not blocked before
+    sigset_t unblock_{};  // what was not blocked before
 };
 
 class [[nodiscard]] NextSignal : public Awaitable<NextSignal> {
@@ -60,7 +60,7 @@ public:
 
     private:
         static constexpr Pending::Kind kind{"signal", &visit_fd};
-        static constexpr std::size_t record_size = 128;   // sizeof(signalfd_siginfo), fixed by the kernel
+        static constexpr std::size_t record_size = 128;  // sizeof(signalfd_siginfo), fixed by the kernel
         SignalSet& signals_;
         alignas(8) std::array<std::byte, record_size> record_;
     };

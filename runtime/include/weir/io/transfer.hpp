@@ -60,7 +60,8 @@ public:
     public:
         explicit Wait(Write&& write) noexcept
             : OperationWait(*write.verbs_->writing, write.verbs_->write), handle_(*write.handle_) {
-            data = const_cast<std::byte*>(write.bytes_.data());   // only read from: a write has no other use of it
+            data = const_cast<std::byte*>(
+                write.bytes_.data());  // only read from: a write has no other use of it
             size = write.bytes_.size();
             by_queue = true;
         }

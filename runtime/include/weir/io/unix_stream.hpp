@@ -13,7 +13,7 @@ namespace weir {
 
 /// Who a peer is, as the kernel says.
 struct Credentials {
-    std::int32_t pid = 0;    ///< 0 where the peer lives in another pid namespace
+    std::int32_t pid = 0;  ///< 0 where the peer lives in another pid namespace
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
 };
@@ -79,15 +79,15 @@ public:
 
 private:
     std::array<char, path_max + 1> path_;
-    std::size_t path_size_;   // more than path_max: too long
+    std::size_t path_size_;  // more than path_max: too long
 };
 
 /// How a listener's path is made.
 struct UnixListenerOptions {
-    mode_t mode = 0600;                  ///< of the path, exactly, whatever the umask
-    int backlog = 16;                    ///< connections that may wait to be accepted
-    std::int64_t owner = -1;             ///< uid of the path; -1: as it comes
-    std::int64_t group = -1;             ///< gid of the path; -1: as it comes
+    mode_t mode = 0600;       ///< of the path, exactly, whatever the umask
+    int backlog = 16;         ///< connections that may wait to be accepted
+    std::int64_t owner = -1;  ///< uid of the path; -1: as it comes
+    std::int64_t group = -1;  ///< gid of the path; -1: as it comes
 };
 
 class AcceptUnix;

@@ -41,10 +41,10 @@ inline constexpr Budget large_budget{
 
 /// Where each part lies in a scheduler's storage.
 struct StorageLayout {
-    std::size_t frames;        ///< offset of the frame arena, 16-aligned
-    std::size_t descriptors;   ///< offset of the descriptor entries
-    std::size_t timers;        ///< offset of the timer wheel
-    std::size_t size;          ///< bytes in all
+    std::size_t frames;       ///< offset of the frame arena, 16-aligned
+    std::size_t descriptors;  ///< offset of the descriptor entries
+    std::size_t timers;       ///< offset of the timer wheel
+    std::size_t size;         ///< bytes in all
 };
 
 [[nodiscard]] constexpr StorageLayout storage_layout(const Budget& budget) noexcept {

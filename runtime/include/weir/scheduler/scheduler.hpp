@@ -25,14 +25,14 @@ namespace weir {
 
 /// A snapshot of what is used of each limit.
 struct Usage {
-    std::size_t frame_bytes;        ///< cut from the arena so far; never more than Budget::frame_bytes
-    std::size_t frame_bytes_max;    ///< Budget::frame_bytes
-    std::size_t frames;             ///< tasks alive
+    std::size_t frame_bytes;      ///< cut from the arena so far; never more than Budget::frame_bytes
+    std::size_t frame_bytes_max;  ///< Budget::frame_bytes
+    std::size_t frames;           ///< tasks alive
     std::size_t descriptors;
     std::size_t descriptors_peak;
-    std::size_t descriptors_max;    ///< Budget::descriptors
-    std::size_t timers;             ///< armed now
-    std::size_t operations;         ///< in flight now
+    std::size_t descriptors_max;  ///< Budget::descriptors
+    std::size_t timers;           ///< armed now
+    std::size_t operations;       ///< in flight now
     std::uint64_t tasks_started;
     std::array<FrameUsage, FramePool::class_count> classes;
 };

@@ -15,8 +15,8 @@ enum class Call : std::uint8_t { read, write, receive, send, accept, connect, po
 
 /// What a call about to be made should do instead.
 struct Fault {
-    int error = 0;              ///< fail with this errno, without making the call; 0: make it
-    std::size_t size_max = ~std::size_t{0};   ///< transfer at most so many bytes (at least 1)
+    int error = 0;                           ///< fail with this errno, without making the call; 0: make it
+    std::size_t size_max = ~std::size_t{0};  ///< transfer at most so many bytes (at least 1)
 };
 
 /// Derive from it to choose faults. All its virtual functions are inline, so a user with RTTI can.
