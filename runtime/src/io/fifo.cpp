@@ -87,6 +87,12 @@ ReadExactly FifoReader::read_exactly(Bytes buffer) noexcept {
     return {*this, kept_open_ ? kept_open_verbs : verbs, buffer};
 }
 
+int FifoReader::release() noexcept {
+    removes_ = false;
+    kept_open_.close();
+    return Handle::release();
+}
+
 void FifoReader::close() noexcept {
     if (Handle::fd() >= 0 && removes_) ::unlink(path_.data());
     removes_ = false;

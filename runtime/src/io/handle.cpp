@@ -42,9 +42,6 @@ bool is_of_kind(int fd, mode_t mode, HandleKind kind) noexcept {
                    socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1;
         case HandleKind::eventfd: return anonymous_inode_is(fd, "anon_inode:[eventfd]");
         case HandleKind::signalfd: return anonymous_inode_is(fd, "anon_inode:[signalfd]");
-        case HandleKind::pidfd:
-            // A file of the pid file system since 6.9.
-            return anonymous_inode_is(fd, "anon_inode:[pidfd]") || !S_ISSOCK(mode);
         case HandleKind::any: return true;
     }
     return false;

@@ -6,6 +6,9 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -137,6 +140,35 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
     if (pipes[1].ours) process.output = PipeReader(std::move(pipes[1].ours));
     if (pipes[2].ours) process.error = PipeReader(std::move(pipes[2].ours));
     return process;
+}
+
+// The kernel tells the pid of a pidfd in /proc only; nothing but a pidfd has that line.
+Result<Process> Process::adopt(int pidfd) noexcept {
+    constexpr const char* operation = "adopt pidfd";
+    if (pidfd < 0 || ::fcntl(pidfd, F_GETFD) < 0) return failure(Error::from_errno(operation, EBADF));
+    char path[40];
+    std::snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    const Fd info(::open(path, O_RDONLY | O_CLOEXEC));
+    if (!info) return failure(Error::from_errno(operation, errno));
+    char text[512];
+    const ssize_t size = ::read(info.get(), text, sizeof(text) - 1);
+    if (size < 0) return failure(Error::from_errno(operation, errno));
+    text[size] = '\0';
+    const char* const line = std::strstr(text, "\nPid:");
+    if (line == nullptr) return failure(Errc::wrong_kind, operation);
+    const long pid = std::strtol(line + 5, nullptr, 10);
+    if (pid <= 0) return failure(Errc::not_found, "adopt pidfd, of a process that is gone");
+    WEIR_TRY(Handle handle, Handle::adopt(pidfd, HandleKind::any, operation));
+    Process process;
+    process.pid_ = static_cast<std::int32_t>(pid);
+    process.reaped_ = false;
+    process.pidfd_ = std::move(handle);
+    return process;
+}
+
+int Process::release() noexcept {
+    reaped_ = true;
+    return pidfd_.release();
 }
 
 AwaitExit Process::exit() noexcept {

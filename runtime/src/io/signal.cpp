@@ -31,16 +31,29 @@ Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept 
     return set;
 }
 
+Result<SignalSet> SignalSet::adopt(int fd) noexcept {
+    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::signalfd, "adopt signalfd"));
+    SignalSet set;
+    static_cast<Handle&>(set) = std::move(handle);
+    set.adopted_ = true;
+    return set;
+}
+
 SignalSet& SignalSet::operator=(SignalSet&& other) noexcept {
     if (this == &other) return *this;
     close();
     Handle::operator=(std::move(other));
     unblock_ = other.unblock_;
+    adopted_ = other.adopted_;
     return *this;
 }
 
 void SignalSet::close() noexcept {
     if (Handle::fd() < 0) return;
+    if (adopted_) {
+        Handle::close();
+        return;
+    }
     // Unblocking a pending signal would deliver it with its default action, which ends the process: whoever closes
     // the set has seen what it wanted to see.
     signalfd_siginfo dropped;

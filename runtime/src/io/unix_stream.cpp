@@ -238,6 +238,12 @@ void UnixListener::close() noexcept {
     lock_.close();
 }
 
+int UnixListener::release() noexcept {
+    path_size_ = 0;
+    lock_.close();
+    return Handle::release();
+}
+
 AcceptUnix UnixListener::accept() noexcept {
     return AcceptUnix(*this);
 }

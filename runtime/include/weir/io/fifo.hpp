@@ -44,6 +44,8 @@ public:
     [[nodiscard]] ReadExactly read_exactly(Bytes buffer) noexcept;
 
     void close() noexcept;
+    /// Gives the reading end to the caller; the path stays, and the writing end held with keep_open is closed.
+    [[nodiscard]] int release() noexcept;
 
 private:
     Fd kept_open_;

@@ -25,7 +25,6 @@ enum class HandleKind : std::uint8_t {
     unix_listener,
     eventfd,
     signalfd,
-    pidfd,
     any,
 };
 

@@ -85,6 +85,11 @@ public:
     /// no_memory; their operation names the step that failed.
     static Result<Process> spawn(const SpawnOptions& options) noexcept;
 
+    /// Takes over a child by its pidfd; only its parent can reap it. Errors: wrong_kind, closed.
+    static Result<Process> adopt(int pidfd) noexcept;
+    /// Gives the pidfd to the caller, who now has to reap the child; -1 if it is reaped.
+    [[nodiscard]] int release() noexcept;
+
     [[nodiscard]] std::int32_t pid() const noexcept { return pid_; }
     [[nodiscard]] bool reaped() const noexcept { return reaped_; }
     /// Waits for the end and reaps; afterwards gives the same status again. Errors: busy, cancelled, timed_out,

@@ -38,12 +38,19 @@ public:
     /// Errors: invalid (no such signal, SIGKILL, SIGSTOP), no_files.
     static Result<SignalSet> block(std::initializer_list<int> signals) noexcept;
 
+    /// Takes over a signalfd in whose mask the signals are blocked already; closing it unblocks nothing. Errors:
+    /// wrong_kind, closed.
+    static Result<SignalSet> adopt(int fd) noexcept;
+
     /// Errors: busy, cancelled, timed_out, no_descriptor. A signal is never lost by an error.
     [[nodiscard]] NextSignal next() noexcept;
 
     void close() noexcept;
+    /// Gives the signalfd to the caller; the signals stay blocked.
+    [[nodiscard]] int release() noexcept { return Handle::release(); }
 
 private:
+    bool adopted_ = false;
     sigset_t unblock_{};  // what was not blocked before
 };
 

@@ -115,6 +115,8 @@ public:
     [[nodiscard]] AcceptUnix accept() noexcept;
 
     void close() noexcept;
+    /// Gives the listening socket to the caller; its path stays, and the lock on it ends.
+    [[nodiscard]] int release() noexcept;
     [[nodiscard]] std::string_view path() const noexcept { return {path_.data(), path_size_}; }
 
 private:
