@@ -98,7 +98,10 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
     Fd null;
     for (int i = 0; i < 3; ++i) {
         switch (streams[i].value_) {
-            case Stdio::kind_inherit: moves[count++] = {i, i}; break;
+            case Stdio::kind_inherit:
+                // A program that was itself started without it has nothing to hand on.
+                if (::fcntl(i, F_GETFD) >= 0) moves[count++] = {i, i};
+                break;
             case Stdio::kind_null:
                 if (!null) null = Fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
                 if (!null) return failure(Error::from_errno("spawn, opening /dev/null", errno));
