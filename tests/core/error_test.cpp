@@ -80,7 +80,8 @@ TEST_CASE("a message ends with the errno where there is one") {
 }
 
 TEST_CASE("a message is cut to the size of its buffer and always terminated") {
-    const Error error{.code = Errc::no_frame, .system_errno = ENOMEM, .operation = "task", .a = 320, .b = 16384};
+    const Error error{
+        .code = Errc::no_frame, .system_errno = ENOMEM, .operation = "task", .a = 320, .b = 16384};
     const std::string whole = message(error);
     for (std::size_t size = 1; size <= whole.size() + 2; ++size) {
         std::string buffer(size + 1, '#');
@@ -94,15 +95,32 @@ TEST_CASE("a message is cut to the size of its buffer and always terminated") {
 
 TEST_CASE("an errno keeps its number and becomes one of weir's codes") {
     const std::pair<int, Errc> known[] = {
-        {ECANCELED, Errc::cancelled},    {ETIMEDOUT, Errc::timed_out},   {EPIPE, Errc::peer_lost},
-        {ECONNRESET, Errc::peer_lost},   {ECONNREFUSED, Errc::refused},  {ENOENT, Errc::not_found},
-        {ESRCH, Errc::not_found},        {EADDRINUSE, Errc::in_use},     {EEXIST, Errc::in_use},
-        {EACCES, Errc::denied},          {EPERM, Errc::denied},          {EBUSY, Errc::busy},
-        {EAGAIN, Errc::would_block},     {EINVAL, Errc::invalid},        {ENAMETOOLONG, Errc::too_large},
-        {EMSGSIZE, Errc::too_large},     {EMFILE, Errc::no_files},       {ENFILE, Errc::no_files},
-        {ENOMEM, Errc::no_memory},       {ENOBUFS, Errc::no_memory},     {ENXIO, Errc::no_reader},
-        {ENOSYS, Errc::unsupported},     {EBADF, Errc::closed},          {EIO, Errc::system},
-        {EDOM, Errc::system},            {0, Errc::system},
+        {ECANCELED, Errc::cancelled},
+        {ETIMEDOUT, Errc::timed_out},
+        {EPIPE, Errc::peer_lost},
+        {ECONNRESET, Errc::peer_lost},
+        {ECONNREFUSED, Errc::refused},
+        {ENOENT, Errc::not_found},
+        {ESRCH, Errc::not_found},
+        {EADDRINUSE, Errc::in_use},
+        {EEXIST, Errc::in_use},
+        {EACCES, Errc::denied},
+        {EPERM, Errc::denied},
+        {EBUSY, Errc::busy},
+        {EAGAIN, Errc::would_block},
+        {EINVAL, Errc::invalid},
+        {ENAMETOOLONG, Errc::too_large},
+        {EMSGSIZE, Errc::too_large},
+        {EMFILE, Errc::no_files},
+        {ENFILE, Errc::no_files},
+        {ENOMEM, Errc::no_memory},
+        {ENOBUFS, Errc::no_memory},
+        {ENXIO, Errc::no_reader},
+        {ENOSYS, Errc::unsupported},
+        {EBADF, Errc::closed},
+        {EIO, Errc::system},
+        {EDOM, Errc::system},
+        {0, Errc::system},
     };
     for (const auto& [value, code] : known) {
         const Error error = Error::from_errno("call", value);

@@ -26,7 +26,7 @@ TEST_CASE("a heap gives the smallest first and lets any item go") {
     weir::test::for_each_seed([](std::uint64_t seed) {
         std::mt19937_64 random(seed);
         const std::unique_ptr<Item[]> items(new Item[200]);
-        const int range = random() % 2 == 0 ? 1'000'000 : 10;   // many equal keys too
+        const int range = random() % 2 == 0 ? 1'000'000 : 10;  // many equal keys too
         Heap heap;
         std::multiset<int> expected;
         for (int step = 0; step < 4'000; ++step) {

@@ -20,7 +20,9 @@ struct Item : weir::ListNode<>, weir::ListNode<Other> {
 using Links = weir::ListNode<>;
 using OtherLinks = weir::ListNode<Other>;
 
-int number_of(weir::ListNode<>& node) { return static_cast<Item&>(node).number; }
+int number_of(weir::ListNode<>& node) {
+    return static_cast<Item&>(node).number;
+}
 
 std::vector<int> numbers_in(weir::List<>& list) {
     std::vector<int> numbers;

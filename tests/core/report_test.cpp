@@ -11,7 +11,9 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-void keep(std::string_view line, void* context) noexcept { static_cast<Lines*>(context)->emplace_back(line); }
+void keep(std::string_view line, void* context) noexcept {
+    static_cast<Lines*>(context)->emplace_back(line);
+}
 
 }  // namespace
 

@@ -28,7 +28,9 @@ Result<void> check_quarter(int number) {
     return text.empty() ? Result<void>(weir::failure(Errc::invalid, "empty")) : Result<void>{};
 }
 
-Result<std::unique_ptr<int>> boxed(int number) { return std::make_unique<int>(number); }
+Result<std::unique_ptr<int>> boxed(int number) {
+    return std::make_unique<int>(number);
+}
 
 Result<int> unboxed(int number) {
     WEIR_TRY(const auto box, boxed(number));

@@ -44,7 +44,8 @@ TEST_CASE("any duration becomes nanoseconds, and those that are too long the lon
     CHECK(saturating_ns(24h * 100'000) == Duration(24h * 100'000));
     CHECK(saturating_ns(-24h * 1'000'000) == Duration::min());
     CHECK(saturating_ns(std::chrono::hours::max()) == Duration::max());
-    CHECK(saturating_ns(std::chrono::duration<double>(std::numeric_limits<double>::infinity())) == Duration::max());
+    CHECK(saturating_ns(std::chrono::duration<double>(std::numeric_limits<double>::infinity())) ==
+          Duration::max());
     CHECK(saturating_ns(Duration::max()) == Duration::max());
 }
 

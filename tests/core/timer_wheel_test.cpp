@@ -24,7 +24,8 @@ namespace {
 std::vector<struct Alarm*> fired;
 
 struct Alarm : weir::Timer {
-    Alarm() noexcept : Timer([](weir::Timer& timer) noexcept { fired.push_back(static_cast<Alarm*>(&timer)); }) {}
+    Alarm() noexcept
+        : Timer([](weir::Timer& timer) noexcept { fired.push_back(static_cast<Alarm*>(&timer)); }) {}
 };
 
 /// A wheel with its memory, and time.
@@ -52,8 +53,10 @@ Duration random_span(std::mt19937_64& random) {
 class Model {
 public:
     explicit Model(std::size_t slots, std::uint64_t seed)
-        : random_(seed), now_(instant_of_ns(1 + static_cast<std::int64_t>(random_() % 1'000'000'000'000))),
-          of_(slots, now_), alarms_(new Alarm[count]) {}
+        : random_(seed),
+          now_(instant_of_ns(1 + static_cast<std::int64_t>(random_() % 1'000'000'000'000))),
+          of_(slots, now_),
+          alarms_(new Alarm[count]) {}
     ~Model() {
         for (std::size_t i = 0; i < count; ++i) of_.wheel.disarm(alarms_[i]);
     }
@@ -82,7 +85,8 @@ private:
     void arm(Alarm& alarm) {
         if (alarm.armed()) return disarm(alarm);
         const bool past = random_() % 16 == 0;
-        const Instant at = past ? now_ - std::min(random_span(random_), now_.time_since_epoch()) : now_ + random_span(random_);
+        const Instant at = past ? now_ - std::min(random_span(random_), now_.time_since_epoch())
+                                : now_ + random_span(random_);
         const Duration slack = random_() % 3 == 0 ? random_span(random_) : 0ns;
         of_.wheel.arm(alarm, at, slack);
         REQUIRE(alarm.armed());
@@ -108,13 +112,13 @@ private:
         for (Alarm* alarm : fired) {
             REQUIRE(!alarm->armed());
             REQUIRE(alarm->at() <= now_);
-            REQUIRE(to_ns(alarm->at()) >= last);   // in order of time
+            REQUIRE(to_ns(alarm->at()) >= last);  // in order of time
             last = to_ns(alarm->at());
             REQUIRE(armed_.erase({last, alarm}) == 1);
         }
         const bool due_left = !armed_.empty() && armed_.begin()->first <= to_ns(now_);
         if (due_left) REQUIRE(counted == count_max);
-        if (!due_left) REQUIRE(of_.wheel.next() > now_);   // nobody wakes for nothing
+        if (!due_left) REQUIRE(of_.wheel.next() > now_);  // nobody wakes for nothing
     }
     void check_next() const {
         REQUIRE(of_.wheel.count() == armed_.size());
@@ -137,7 +141,8 @@ private:
 
 }  // namespace
 
-TEST_CASE("a wheel of any size fires every timer in order, never early, whatever is armed and disarmed meanwhile") {
+TEST_CASE(
+    "a wheel of any size fires every timer in order, never early, whatever is armed and disarmed meanwhile") {
     weir::test::for_each_seed([](std::uint64_t seed) {
         for (const std::size_t slots : {16U, 32U, 64U, 256U, 1'024U, 65'536U}) {
             INFO("slots " << slots);
@@ -174,7 +179,7 @@ TEST_CASE("a timer beyond the highest level waits in the overflow list and fires
         Instant now = instant_of_ns(1);
         std::size_t total = 0;
         for (int looks = 0; total < 20; ++looks) {
-            REQUIRE(looks < 1'000);   // it may look in between, but not for ever
+            REQUIRE(looks < 1'000);  // it may look in between, but not for ever
             now = of.wheel.next();
             total += of.wheel.fire_due(now, all);
         }
@@ -256,7 +261,8 @@ TEST_CASE("a timer fired may be armed again from its own call") {
                   auto& self = static_cast<Again&>(timer);
                   if (self.left-- > 0) self.wheel.arm(self, self.at() + 10ms);
               }),
-              wheel(wheel_of), left(left_of) {}
+              wheel(wheel_of),
+              left(left_of) {}
         TimerWheel& wheel;
         int left;
     };
@@ -264,7 +270,7 @@ TEST_CASE("a timer fired may be armed again from its own call") {
     Again again(of.wheel, 5);
     of.wheel.arm(again, instant_of_ns(10'000'000));
     auto fires = of.wheel.fire_due(instant_of_ns(35'000'000), all);
-    CHECK(fires == 3);   // at 10, 20 and 30 ms: what its own call arms and is due fires too
+    CHECK(fires == 3);  // at 10, 20 and 30 ms: what its own call arms and is due fires too
     Instant now{};
     while (of.wheel.count() > 0) {
         now = of.wheel.next();
