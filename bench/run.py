@@ -215,9 +215,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--build",
         type=pathlib.Path,
-        default=HERE.parent / "build" / "release",
+        default=HERE.parent / "build" / "bench",
         metavar="DIR",
-        help="the build directory (build/release)",
+        help="the build directory (build/bench)",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="runs of each variant (7)")
