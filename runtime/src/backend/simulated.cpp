@@ -45,7 +45,7 @@ sys::Fault SimulatedBackend::next(sys::Call call, int, std::size_t size) noexcep
     if (happens(options_.would_block)) return {.error = EAGAIN};
     // Only byte streams may be cut: an eventfd or a datagram is whole or not at all.
     if (attempted_->by_queue && size > 1 && happens(options_.short_transfer))
-        fault.size_max = 1 + draw() % (size - 1);
+        fault.size_max = 1 + static_cast<std::size_t>(draw() % (size - 1));
     return fault;
 }
 
@@ -64,7 +64,12 @@ long SimulatedBackend::attempt(Operation& operation) noexcept {
 }
 
 long SimulatedBackend::submit(Operation& operation) noexcept {
-    // poll(2) calls a regular file always ready; the other backends refuse to wait for one.
+    // poll(2) calls a regular file always ready; epoll refuses to wait for one.
+    DescriptorEntry& entry = *operation.entry;
+    if (entry.armed == 0) {
+        if (!sys::pollable(entry.fd)) return -EPERM;
+        entry.armed = 1;
+    }
     WEIR_ASSERT(operation.entry->waiting_in(operation.direction()) == nullptr);
     operation.entry->waiting_in(operation.direction()) = &operation;
     submitted_.push_back(operation);

@@ -9,6 +9,8 @@
 // completions have been seen. Tags are the operation's address, with the lowest bit set for its cancel.
 #include "backend/uring.hpp"
 
+#include "sys/calls.hpp"
+
 #include <cerrno>
 #include <poll.h>
 #include <utility>
@@ -82,6 +84,12 @@ long UringBackend::queue(Operation& operation, bool transfer) noexcept {
 }
 
 long UringBackend::submit(Operation& operation) noexcept {
+    // The queue's poll calls a regular file ready; epoll refuses to wait for one. Looked at once per descriptor.
+    DescriptorEntry& entry = *operation.entry;
+    if (entry.armed == 0) [[unlikely]] {
+        if (!sys::pollable(entry.fd)) return -EPERM;
+        entry.armed = 1;
+    }
     operation.cancelling = false;
     operation.unseen = 0;
     const long queued = queue(operation, moved_by_queue(operation));

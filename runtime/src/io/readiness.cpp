@@ -4,18 +4,13 @@
 // back when nobody waits on it any more. A descriptor of our own handles shares the handle's entry.
 #include "weir/io/readiness.hpp"
 
+#include "sys/calls.hpp"
+
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/stat.h>
 
 namespace weir {
 namespace {
-
-// poll(2) calls files and directories always ready; no backend can wait for them.
-bool pollable(int fd) noexcept {
-    struct stat status {};
-    return ::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
-}
 
 void give_back_if_idle(Scheduler& scheduler, DescriptorEntry& entry) noexcept {
     if (!entry.foreign || entry.busy()) return;
@@ -30,7 +25,7 @@ bool ForeignReadiness::Wait::start(const Start& start) noexcept {
         set_error(Error::from_errno(name(), EBADF));
         return true;
     }
-    if (!pollable(fd_)) {
+    if (!sys::pollable(fd_)) {
         set_error({.code = Errc::not_pollable, .operation = name()});
         return true;
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace weir {
@@ -90,6 +91,12 @@ long poll_now(int fd, short events) noexcept {
         const int count = ::poll(&one, 1, 0);
         return count <= 0 ? count : one.revents;
     });
+}
+
+bool pollable(int fd) noexcept {
+    struct stat status {};
+    return ::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) &&
+           !S_ISBLK(status.st_mode);
 }
 
 long set_cloexec(int fd) noexcept {

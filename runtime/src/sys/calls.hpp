@@ -25,6 +25,9 @@ long connect_result(int fd) noexcept;
 /// poll(2) of one descriptor without waiting: the events that are there now, 0 for none.
 long poll_now(int fd, short events) noexcept;
 
+/// Whether the kernel can wait for `fd` at all: not for files and directories, which poll(2) calls always ready.
+bool pollable(int fd) noexcept;
+
 /// FD_CLOEXEC on, and O_NONBLOCK read or set; 0 or the negative errno.
 long set_cloexec(int fd) noexcept;
 long is_nonblocking(int fd) noexcept;
