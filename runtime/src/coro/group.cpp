@@ -75,7 +75,11 @@ void Group::body_ended(ReadyItem& item) noexcept {
 void Group::end_body() noexcept {
     body_result_ = body_->take();
     body_done_ = true;
-    if (!*body_result_) stop_all();
+    if (*body_result_) return;
+    // The first error is the result: what a child says while it is being stopped for this one comes second.
+    const Error& error = body_result_->error();
+    if (!error_ && !(scope_.stopped() && error == Errc::cancelled)) error_ = error;
+    stop_all();
 }
 
 void Group::stop_all() noexcept {
