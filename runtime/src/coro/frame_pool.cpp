@@ -6,11 +6,20 @@
 namespace weir {
 
 bool FramePool::cut_in_advance(std::span<const FrameClass> classes) noexcept {
+    std::uint64_t counts[class_count] = {};
     for (const FrameClass& wanted : classes) {
-        if (wanted.size > size_max) return false;
-        for (std::uint32_t i = 0; i < wanted.count; ++i) {
-            const std::size_t index = class_of(wanted.size);
-            if (size_of_class(index) > capacity_ - cut_) return false;
+        if (wanted.count > 0 && wanted.size > size_max) return false;
+        counts[class_of(wanted.size)] += wanted.count;
+    }
+    std::uint64_t missing_size = 0;
+    for (std::size_t index = 0; index < class_count; ++index) {
+        const std::uint64_t there = classes_[index].blocks;
+        counts[index] = counts[index] > there ? counts[index] - there : 0;
+        missing_size += counts[index] * size_of_class(index);
+    }
+    if (missing_size > capacity_ - cut_) return false;
+    for (std::size_t index = 0; index < class_count; ++index) {
+        for (; counts[index] > 0; --counts[index]) {
             Class& slot = classes_[index];
             slot.free = ::new (arena_ + cut_) FreeBlock{slot.free};
             cut_ += size_of_class(index);

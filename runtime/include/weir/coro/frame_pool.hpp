@@ -46,7 +46,8 @@ public:
     FramePool(const FramePool&) = delete;
     FramePool& operator=(const FramePool&) = delete;
 
-    /// Cuts blocks in advance. False if they do not all fit into what is left of the arena.
+    /// Cuts blocks in advance, fewer by those which were cut already (a root task's frame exists before its scheduler
+    /// starts). False, and nothing cut, if they do not all fit into what is left of the arena.
     [[nodiscard]] bool cut_in_advance(std::span<const FrameClass> classes) noexcept;
 
     /// Null if the class has no free block and the arena no room; refused_size() then says how much was asked.
