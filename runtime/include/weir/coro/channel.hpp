@@ -3,7 +3,7 @@
 // A bounded channel between tasks of one scheduler: values in order, senders wait when it is full, receivers when
 // it is empty.
 //
-// Nothing is lost: send() takes a reference to the caller's value and moves from it only when it succeeds; what a
+// Nothing is lost: send() of a named value moves from it only when it succeeds; what a
 // waiting receiver was handed is its, stopped or not. After close() the values inside are still received, then
 // receivers get Errc::ended; senders get Errc::closed.
 #pragma once
@@ -22,6 +22,7 @@ class Channel {
 
 public:
     class SendWait;
+    class SendOwnWait;
     class ReceiveWait;
 
     class [[nodiscard]] Send : public Awaitable<Send> {
@@ -34,6 +35,18 @@ public:
         friend SendWait;
         Channel* channel_;
         T* value_;
+    };
+    /// Of a temporary, which would be gone when the await begins: the description owns it.
+    class [[nodiscard]] SendOwn : public Awaitable<SendOwn> {
+    public:
+        using Outcome = Result<void>;
+        using Wait = SendOwnWait;
+        SendOwn(Channel& channel, T&& value) noexcept : channel_(&channel), value_(std::move(value)) {}
+
+    private:
+        friend SendOwnWait;
+        Channel* channel_;
+        T value_;
     };
     class [[nodiscard]] Receive : public Awaitable<Receive> {
     public:
@@ -74,6 +87,15 @@ public:
         T* value_;
     };
 
+    class SendOwnWait : public SendWait {
+    public:
+        explicit SendOwnWait(SendOwn&& send) noexcept
+            : SendWait(Send(*send.channel_, own_)), own_(std::move(send.value_)) {}
+
+    private:
+        T own_;
+    };
+
     class ReceiveWait : public Waiter {
     public:
         explicit ReceiveWait(Receive&& receive) noexcept : Waiter(kind), channel_(receive.channel_) {}
@@ -102,7 +124,8 @@ public:
 
     /// `value` is moved from only if this succeeds; it lives until then. Errors: closed, cancelled, timed_out.
     [[nodiscard]] Send send(T& value) noexcept { return Send(*this, value); }
-    [[nodiscard]] Send send(T&& value) noexcept { return Send(*this, value); }
+    /// The same with a value that nobody wants back.
+    [[nodiscard]] SendOwn send(T&& value) noexcept { return SendOwn(*this, std::move(value)); }
     /// Errors: ended, cancelled, timed_out.
     [[nodiscard]] Receive receive() noexcept { return Receive(*this); }
 
