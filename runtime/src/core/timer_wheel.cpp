@@ -22,8 +22,10 @@ void TimerWheel::start(std::span<std::byte> storage, std::size_t slots, Instant 
     levels_ = static_cast<std::uint8_t>(levels_of(slots));
     const std::size_t words = levels_ * words_of(slots_) * sizeof(std::uint64_t);
     std::memset(storage.data(), 0, storage_size(slots));
-    occupied_ = reinterpret_cast<std::uint64_t*>(storage.data());
-    heads_ = reinterpret_cast<HeapNode**>(storage.data() + words);
+    void* const bits = storage.data();   // 8-aligned, as asserted
+    void* const heads = storage.data() + words;
+    occupied_ = static_cast<std::uint64_t*>(bits);
+    heads_ = static_cast<HeapNode**>(heads);
     cursor_ = static_cast<std::uint64_t>(to_ns(now)) >> tick_shift;
 }
 
@@ -100,16 +102,16 @@ TimerWheel::Bucket TimerWheel::earliest_bucket() const noexcept {
     const std::size_t words = words_of(slots_);
     for (unsigned level = 0; level < levels_; ++level) {
         const std::uint64_t* const map = occupied_ + level * words;
-        const std::uint64_t from = ((cursor_ >> (level * bits_)) & (slots_ - 1)) + 1;
+        const auto from = static_cast<std::uint32_t>((cursor_ >> (level * bits_)) & (slots_ - 1)) + 1;
         if (from == slots_) continue;
         std::size_t word = from / 64;
         std::uint64_t bits = map[word] & (~std::uint64_t{0} << (from % 64));
         while (bits == 0 && ++word < words) bits = map[word];
         if (bits == 0) continue;
-        const std::uint64_t slot = word * 64 + static_cast<unsigned>(std::countr_zero(bits));
+        const auto slot = static_cast<std::uint32_t>(word * 64) + static_cast<unsigned>(std::countr_zero(bits));
         const unsigned shift = level * bits_;
         const std::uint64_t round = cursor_ >> (shift + bits_) << (shift + bits_);
-        return {level, slot, round | (slot << shift), true};
+        return {level, slot, round | (std::uint64_t{slot} << shift), true};
     }
     return {0, 0, 0, false};
 }

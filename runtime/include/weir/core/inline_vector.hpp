@@ -48,7 +48,7 @@ public:
     template <class... Args>
     bool emplace_back(Args&&... args) {
         if (full()) return false;
-        std::construct_at(reinterpret_cast<T*>(&storage_[size_ * sizeof(T)]), std::forward<Args>(args)...);
+        std::construct_at(slots() + size_, std::forward<Args>(args)...);
         ++size_;
         return true;
     }
@@ -77,9 +77,9 @@ public:
         WEIR_ASSERT(index < size_);
         return data()[index];
     }
-    [[nodiscard]] T* data() noexcept { return std::launder(reinterpret_cast<T*>(&storage_[0])); }
+    [[nodiscard]] T* data() noexcept { return std::launder(slots()); }
     [[nodiscard]] const T* data() const noexcept {
-        return std::launder(reinterpret_cast<const T*>(&storage_[0]));
+        return std::launder(const_cast<InlineVector*>(this)->slots());
     }
     [[nodiscard]] T* begin() noexcept { return data(); }
     [[nodiscard]] T* end() noexcept { return data() + size_; }
@@ -88,6 +88,9 @@ public:
     [[nodiscard]] operator std::span<const T>() const noexcept { return {data(), size_}; }
 
 private:
+    // Through void*: storage_ is aligned for T, which its type does not say.
+    T* slots() noexcept { return static_cast<T*>(static_cast<void*>(storage_)); }
+
     alignas(T) std::byte storage_[capacity_max * sizeof(T)];
     std::size_t size_ = 0;
 };

@@ -95,7 +95,7 @@ private:
     };
     struct Bucket {
         unsigned level;
-        std::uint64_t slot;
+        std::uint32_t slot;
         std::uint64_t first_tick;
         bool found;
     };
