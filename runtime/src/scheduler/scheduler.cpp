@@ -16,7 +16,7 @@ namespace weir {
 namespace {
 
 // A turn's limits: often enough into the kernel, seldom enough that a system call is shared by many items.
-constexpr unsigned items_max = 256;
+constexpr int items_max = 256;
 constexpr std::size_t timers_max = 512;
 
 void ignore_sigpipe() noexcept {
@@ -161,7 +161,7 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
 }
 
 void Scheduler::run_items() noexcept {
-    for (unsigned i = 0; i < items_max; ++i) {
+    for (turn_left = items_max; turn_left > 0; --turn_left) {
         ReadyItem* const item = ready.pop();
         if (item == nullptr) return;
         if (budget_.hold_warning_ms == 0) [[likely]] {

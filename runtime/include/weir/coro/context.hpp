@@ -31,6 +31,7 @@ public:
     ReadyList ready;
     TimerWheel timers;
     int credit = credit_full;
+    int turn_left = 0;   ///< items that this turn may still run before the backend is entered
 
     /// The time as this scheduler sees it, read now: monotonic, or simulated.
     [[nodiscard]] Instant now() const noexcept { return simulated_ ? turn_time : MonotonicClock::now(); }

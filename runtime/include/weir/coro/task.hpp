@@ -152,7 +152,9 @@ public:
         Context& context = task.context();
         if (start_or_refuse<D>(wait_, Start{context, task.scope(), task, task})) {
             if (--context.credit > 0) return false;
-            context.ready.push_back(task);  // out of credit: others and the kernel first
+            // Out of credit: the kernel comes first, then the others.
+            context.turn_left = 0;
+            context.ready.push_back(task);
         }
         task.suspended_on(wait_);
         task_ = &task;
