@@ -18,6 +18,7 @@ namespace {
 // A turn's limits: often enough into the kernel, seldom enough that a system call is shared by many items.
 constexpr int items_max = 256;
 constexpr std::size_t timers_max = 512;
+constexpr int foreign_turns_max = 4;
 
 void ignore_sigpipe() noexcept {
     struct sigaction now {};
@@ -126,11 +127,13 @@ void Scheduler::finish_root() noexcept {
 Result<bool> Scheduler::run_ready() noexcept {
     if (!root_) return false;
     const Inside inside(inside_);
-    // Until nothing is ready any more, so that the foreign loop may wait.
-    do {
+    // A few turns, so that what just arrived is also acted on; not until nothing is ready, since tasks that
+    // keep each other busy would never let the foreign loop have its turn.
+    for (int turns = 0; turns < foreign_turns_max; ++turns) {
         const auto turned = turn(false);
         if (!turned) return failure(turned.error());
-    } while (!ready.empty() && !root_->item.done);
+        if (ready.empty() || root_->item.done) break;
+    }
     if (!root_->item.done) return true;
     finish_root();
     return false;

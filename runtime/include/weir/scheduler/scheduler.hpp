@@ -118,7 +118,8 @@ public:
         if (begun) root.handle_ = task.release();
         return begun;
     }
-    /// Does what can be done without waiting; true while the root task lives.
+    /// Runs a few turns without waiting; true while the root task lives. If tasks are still ready afterwards,
+    /// next_deadline() lies in the past.
     Result<bool> run_ready() noexcept;
     /// A descriptor that polls readable when run_ready() has something to do; -1 on the simulated backend.
     [[nodiscard]] int poll_fd() const noexcept;
