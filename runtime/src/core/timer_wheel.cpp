@@ -1,16 +1,31 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a timer goes: let `cursor` be the current tick and `tick` the timer's. The highest bit in which they
-// differ says the level (bits / bits per level): a timer of level 0 shares everything above the lowest group of
-// bits with the cursor, and so on. Hence within a level every occupied slot lies behind the cursor's own
-// slot, no slot is shared by two rounds, and the first occupied slot of the lowest occupied level is the
-// earliest of all.
+// Where a timer goes: at level k a slot is a span of slots^k ticks, and a timer goes to the lowest level on which
+// its span is fewer than `slots` spans ahead of the one that the current tick, the cursor, lies in. The slots of a
+// level are used in a circle, so a timer due within `slots` ticks is always at level 0, wherever the cursor stands.
+// A bucket moves down when the cursor reaches the beginning of its span. Hence, on each level:
+//   - every timer lies ahead of the cursor's own span, so no slot is shared by two rounds, and
+//   - the first occupied slot, going round from the cursor's own, is the level's earliest.
+// Of buckets that begin at the same tick the highest goes first, since what is in it may belong into the others.
 #include "weir/core/timer_wheel.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 namespace weir {
+namespace {
+
+constexpr std::uint64_t no_tick = ~std::uint64_t{0};
+
+// See warm().
+constexpr std::size_t warmed_count_min = 4'096;  // fewer timers stay in the cache by themselves
+constexpr unsigned warmed_ticks = 8;
+constexpr unsigned warmed_steps_max = 64;
+static_assert(warmed_ticks < TimerWheel::slots_min);
+static_assert(TimerWheel::levels_max == TimerWheel::levels_of(TimerWheel::slots_min));
+
+}  // namespace
 
 void TimerWheel::start(std::span<std::byte> storage, std::size_t slots, Instant now) noexcept {
     WEIR_ASSERT(std::has_single_bit(slots) && slots >= slots_min && slots <= slots_max);
@@ -22,7 +37,7 @@ void TimerWheel::start(std::span<std::byte> storage, std::size_t slots, Instant 
     levels_ = static_cast<std::uint8_t>(levels_of(slots));
     const std::size_t words = levels_ * words_of(slots_) * sizeof(std::uint64_t);
     std::memset(storage.data(), 0, storage_size(slots));
-    void* const bits = storage.data();   // 8-aligned, as asserted
+    void* const bits = storage.data();  // 8-aligned, as asserted
     void* const heads = storage.data() + words;
     occupied_ = static_cast<std::uint64_t*>(bits);
     heads_ = static_cast<HeapNode**>(heads);
@@ -45,14 +60,6 @@ void TimerWheel::arm(Timer& timer, Instant at, Duration slack) noexcept {
     place(timer);
 }
 
-void TimerWheel::link(HeapNode*& head, Timer& timer, std::uint32_t place) noexcept {
-    timer.sibling_ = head;
-    timer.previous_ = nullptr;
-    if (head != nullptr) head->previous_ = &timer;
-    head = &timer;
-    timer.place_ = place;
-}
-
 void TimerWheel::place(Timer& timer) noexcept {
     const std::uint64_t tick = static_cast<std::uint64_t>(timer.at_ns_) >> tick_shift;
     if (tick <= cursor_) {
@@ -60,17 +67,29 @@ void TimerWheel::place(Timer& timer) noexcept {
         near_.push(timer);
         return;
     }
-    const unsigned highest = 63U - static_cast<unsigned>(std::countl_zero(tick ^ cursor_));
     unsigned level = 0;
-    for (unsigned bits = bits_; bits <= highest; bits += bits_) ++level;
-    if (level >= levels_) {
-        link(overflow_, timer, levels_ * slots_);
-        return;
+    unsigned shift = 0;
+    while ((tick >> shift) - (cursor_ >> shift) >= slots_ && level < levels_) {
+        ++level;
+        shift += bits_;
     }
-    const auto slot = static_cast<std::uint32_t>((tick >> (level * bits_)) & (slots_ - 1));
-    const std::uint32_t bucket = level * slots_ + slot;
-    link(heads_[bucket], timer, bucket);
-    occupied_[level * words_of(slots_) + slot / 64] |= std::uint64_t{1} << (slot % 64);
+    const auto slot = static_cast<std::uint32_t>((tick >> shift) & (slots_ - 1));
+    timer.place_ = level == levels_ ? place_overflow() : level * slots_ + slot;
+    HeapNode*& head = level == levels_ ? overflow_ : heads_[timer.place_];
+    timer.sibling_ = head;
+    timer.holder_ = &head;
+    if (head != nullptr) {
+        head->holder_ = &timer.sibling_;
+    } else if (level < levels_) {
+        ++occupied_count_[level];
+        occupied_[level * words_of(slots_) + slot / 64] |= std::uint64_t{1} << (slot % 64);
+    }
+    head = &timer;
+}
+
+void TimerWheel::note_empty(unsigned level, std::uint32_t slot) noexcept {
+    --occupied_count_[level];
+    occupied_[level * words_of(slots_) + slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
 }
 
 void TimerWheel::disarm(Timer& timer) noexcept {
@@ -82,38 +101,42 @@ void TimerWheel::disarm(Timer& timer) noexcept {
         near_.remove(timer);
         return;
     }
-    if (timer.sibling_ != nullptr) timer.sibling_->previous_ = timer.previous_;
-    if (timer.previous_ != nullptr) {
-        timer.previous_->sibling_ = timer.sibling_;
-        return;
-    }
-    if (place == levels_ * slots_) {
-        overflow_ = timer.sibling_;
-        return;
-    }
-    heads_[place] = timer.sibling_;
-    if (timer.sibling_ == nullptr) {
-        const std::uint32_t slot = place & (slots_ - 1);
-        occupied_[(place >> bits_) * words_of(slots_) + slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
+    HeapNode* const after = timer.sibling_;
+    *timer.holder_ = after;
+    // One branch that is seldom taken: the timer was likely not in the cache, and a wrong guess waits for it.
+    if (after != nullptr) [[likely]] {
+        after->holder_ = timer.holder_;
+    } else if (place != place_overflow() && timer.holder_ == &heads_[place]) {
+        note_empty(place >> bits_, place & (slots_ - 1));
     }
 }
 
-TimerWheel::Bucket TimerWheel::earliest_bucket() const noexcept {
+// The level has an occupied slot.
+TimerWheel::Bucket TimerWheel::earliest_of(unsigned level) const noexcept {
     const std::size_t words = words_of(slots_);
-    for (unsigned level = 0; level < levels_; ++level) {
-        const std::uint64_t* const map = occupied_ + level * words;
-        const auto from = static_cast<std::uint32_t>((cursor_ >> (level * bits_)) & (slots_ - 1)) + 1;
-        if (from == slots_) continue;
-        std::size_t word = from / 64;
-        std::uint64_t bits = map[word] & (~std::uint64_t{0} << (from % 64));
-        while (bits == 0 && ++word < words) bits = map[word];
-        if (bits == 0) continue;
-        const auto slot = static_cast<std::uint32_t>(word * 64) + static_cast<unsigned>(std::countr_zero(bits));
-        const unsigned shift = level * bits_;
-        const std::uint64_t round = cursor_ >> (shift + bits_) << (shift + bits_);
-        return {level, slot, round | (std::uint64_t{slot} << shift), true};
+    const std::uint64_t* const map = occupied_ + level * words;
+    const unsigned shift = level * bits_;
+    const auto from = static_cast<std::uint32_t>((cursor_ >> shift) & (slots_ - 1));
+    std::size_t word = from / 64;
+    std::uint64_t bits = map[word] & (~std::uint64_t{0} << (from % 64));
+    while (bits == 0) {  // round to the slots of the first word that lie before `from`
+        word = word + 1 == words ? 0 : word + 1;
+        bits = map[word];
     }
-    return {0, 0, 0, false};
+    const auto slot = static_cast<std::uint32_t>(word * 64) + static_cast<unsigned>(std::countr_zero(bits));
+    const std::uint32_t ahead = (slot - from) & (slots_ - 1);
+    return {level, slot, ((cursor_ >> shift) + ahead) << shift};
+}
+
+// The overflow list counts as a bucket above the highest level.
+TimerWheel::Bucket TimerWheel::earliest_bucket() const noexcept {
+    Bucket earliest{levels_, 0, overflow_ != nullptr ? overflow_tick() : no_tick};
+    for (unsigned level = levels_; level-- > 0;) {
+        if (occupied_count_[level] == 0) continue;
+        const Bucket bucket = earliest_of(level);
+        if (bucket.first_tick < earliest.first_tick) earliest = bucket;
+    }
+    return earliest;
 }
 
 // The overflow list is looked through whenever the highest level begins a new round.
@@ -132,21 +155,41 @@ void TimerWheel::replace_all(HeapNode*& head) noexcept {
     }
 }
 
-void TimerWheel::advance(std::uint64_t tick) noexcept {
-    while (cursor_ < tick) {
-        const Bucket bucket = earliest_bucket();
-        if (bucket.found && bucket.first_tick <= tick) {
-            cursor_ = bucket.first_tick;
-            occupied_[bucket.level * words_of(slots_) + bucket.slot / 64] &=
-                ~(std::uint64_t{1} << (bucket.slot % 64));
-            replace_all(heads_[bucket.level * slots_ + bucket.slot]);
-        } else if (overflow_ != nullptr && overflow_tick() <= tick) {
-            cursor_ = overflow_tick();
-            replace_all(overflow_);
-        } else {
-            cursor_ = tick;
+// The timers of a bucket are a chain through memory. Among a million each link is far from the last, and to follow
+// it takes 100 ns and more, in which nothing else happens. So the chains of several ticks are followed side by side
+// before the first of them is due: their waits overlap, and moving the timers then finds them in the cache.
+void TimerWheel::warm() noexcept {
+    const HeapNode* chains[warmed_ticks];
+    for (unsigned i = 0; i < warmed_ticks; ++i)
+        chains[i] = heads_[static_cast<std::uint32_t>(cursor_ + i) & (slots_ - 1)];
+    for (unsigned step = 0; step < warmed_steps_max; ++step) {
+        bool any = false;
+        for (const HeapNode*& node : chains) {
+            if (node == nullptr) continue;
+            __builtin_prefetch(&static_cast<const Timer*>(node)->place_);  // perhaps in the next cache line
+            node = node->sibling_;
+            any = true;
         }
+        if (!any) break;
     }
+    warmed_until_ = cursor_ + warmed_ticks;
+}
+
+void TimerWheel::advance(std::uint64_t tick) noexcept {
+    if (tick <= cursor_) return;
+    for (;;) {
+        const Bucket bucket = earliest_bucket();
+        if (bucket.first_tick > tick) break;
+        cursor_ = bucket.first_tick;
+        if (bucket.level == levels_) {
+            replace_all(overflow_);
+            continue;
+        }
+        if (count_ >= warmed_count_min && cursor_ >= warmed_until_) warm();
+        note_empty(bucket.level, bucket.slot);
+        replace_all(heads_[bucket.level * slots_ + bucket.slot]);
+    }
+    cursor_ = tick;
 }
 
 std::size_t TimerWheel::fire_due(Instant now, std::size_t count_max) noexcept {
@@ -163,20 +206,29 @@ std::size_t TimerWheel::fire_due(Instant now, std::size_t count_max) noexcept {
     return fired;
 }
 
-Instant TimerWheel::next() const noexcept {
-    if (count_ == 0) return never;
-    if (!near_.empty()) return near_.top().at();
-    const Bucket bucket = earliest_bucket();
-    const std::uint64_t first_tick = bucket.found ? bucket.first_tick : overflow_tick();
+// When the earliest of the chain is due; if it is long, when its bucket begins.
+std::int64_t TimerWheel::earliest_ns(const HeapNode* node, std::uint64_t first_tick) noexcept {
     constexpr unsigned looked_at_max = 8;
     std::int64_t earliest = std::numeric_limits<std::int64_t>::max();
     unsigned looked_at = 0;
-    const HeapNode* node = bucket.found ? heads_[bucket.level * slots_ + bucket.slot] : overflow_;
     for (; node != nullptr; node = node->sibling_) {
-        if (++looked_at > looked_at_max)
-            return instant_of_ns(static_cast<std::int64_t>(first_tick << tick_shift));
-        const std::int64_t at_ns = static_cast<const Timer*>(node)->at_ns_;
-        if (at_ns < earliest) earliest = at_ns;
+        if (++looked_at > looked_at_max) return static_cast<std::int64_t>(first_tick << tick_shift);
+        earliest = std::min(earliest, static_cast<const Timer*>(node)->at_ns_);
+    }
+    return earliest;
+}
+
+Instant TimerWheel::next() const noexcept {
+    if (count_ == 0) return never;
+    if (!near_.empty()) return near_.top().at();
+    // A bucket that begins early may hold nothing but timers that are due late: each level is asked.
+    std::int64_t earliest = std::numeric_limits<std::int64_t>::max();
+    if (overflow_ != nullptr) earliest = earliest_ns(overflow_, overflow_tick());
+    for (unsigned level = 0; level < levels_; ++level) {
+        if (occupied_count_[level] == 0) continue;
+        const Bucket bucket = earliest_of(level);
+        const HeapNode* const head = heads_[level * slots_ + bucket.slot];
+        earliest = std::min(earliest, earliest_ns(head, bucket.first_tick));
     }
     return instant_of_ns(earliest);
 }

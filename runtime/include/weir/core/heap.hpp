@@ -26,7 +26,10 @@ private:
     friend class TimerWheel;  // a timer is in the heap or in a bucket, never both: one set of links serves
     HeapNode* child_ = nullptr;
     HeapNode* sibling_ = nullptr;
-    HeapNode* previous_ = nullptr;  // the left sibling, or the parent for a first child
+    union {
+        HeapNode* previous_ = nullptr;  // in the heap: the left sibling, or the parent for a first child
+        HeapNode** holder_;             // in a bucket: the pointer that points here
+    };
 };
 
 /// A min-heap of T, which derives from HeapNode; Less(const T&, const T&) orders them. Owns nothing. Its

@@ -52,6 +52,7 @@ public:
     static constexpr unsigned tick_shift = 20;
     static constexpr std::size_t slots_min = 16;
     static constexpr std::size_t slots_max = 65'536;
+    static constexpr unsigned levels_max = 8;
 
     /// Levels that `slots` buckets each need to cover 2^30 ticks (13 days); later timers wait in a list.
     [[nodiscard]] static constexpr unsigned levels_of(std::size_t slots) noexcept {
@@ -97,7 +98,6 @@ private:
         unsigned level;
         std::uint32_t slot;
         std::uint64_t first_tick;
-        bool found;
     };
 
     static constexpr unsigned bits_of(std::size_t slots) noexcept {
@@ -107,11 +107,16 @@ private:
     }
     static constexpr std::size_t words_of(std::size_t slots) noexcept { return (slots + 63) / 64; }
 
+    /// Timer::place_ of those in the overflow list.
+    [[nodiscard]] std::uint32_t place_overflow() const noexcept { return levels_ * slots_; }
+    [[nodiscard]] Bucket earliest_of(unsigned level) const noexcept;
     [[nodiscard]] Bucket earliest_bucket() const noexcept;
+    [[nodiscard]] static std::int64_t earliest_ns(const HeapNode* node, std::uint64_t first_tick) noexcept;
     [[nodiscard]] std::uint64_t overflow_tick() const noexcept;
     void place(Timer& timer) noexcept;
-    void link(HeapNode*& head, Timer& timer, std::uint32_t place) noexcept;
+    void note_empty(unsigned level, std::uint32_t slot) noexcept;
     void replace_all(HeapNode*& head) noexcept;
+    void warm() noexcept;
     void advance(std::uint64_t tick) noexcept;
 
     Heap<Timer, Earlier> near_;
@@ -119,7 +124,9 @@ private:
     std::uint64_t* occupied_ = nullptr;  // levels x words: one bit per nonempty bucket
     HeapNode* overflow_ = nullptr;       // beyond the highest level
     std::uint64_t cursor_ = 0;           // the current tick: everything due in it or before is in near_
+    std::uint64_t warmed_until_ = 0;     // the first tick whose bucket warm() has not looked at
     std::size_t count_ = 0;
+    std::uint32_t occupied_count_[levels_max] = {};  // nonempty buckets, for each level
     std::uint32_t slots_ = 0;
     std::uint8_t bits_ = 0;
     std::uint8_t levels_ = 0;
