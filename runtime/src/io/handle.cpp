@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,9 +32,14 @@ int socket_option(int fd, int option) noexcept {
     return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
 }
 
+bool opened_for(int fd, int access) noexcept {
+    return (::fcntl(fd, F_GETFL) & O_ACCMODE) == access;
+}
+
 bool is_of_kind(int fd, mode_t mode, HandleKind kind) noexcept {
     switch (kind) {
-        case HandleKind::pipe: return S_ISFIFO(mode);
+        case HandleKind::pipe_reader: return S_ISFIFO(mode) && !opened_for(fd, O_WRONLY);
+        case HandleKind::pipe_writer: return S_ISFIFO(mode) && !opened_for(fd, O_RDONLY);
         case HandleKind::unix_stream:
             return S_ISSOCK(mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
                    socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
@@ -118,11 +124,11 @@ bool OperationWait::bind_to(Handle& handle, const Start& start) noexcept {
         error_->operation = name();
         return false;
     }
-    entry = *bound;
-    if (entry->waiting_in(direction()) != nullptr) {
+    if ((*bound)->waiting_in(direction()) != nullptr) {
         refused_ = Errc::busy;
         return false;
     }
+    entry = *bound;  // not before: an await without an entry tries nothing
     return true;
 }
 

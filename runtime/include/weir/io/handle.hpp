@@ -20,7 +20,8 @@ namespace weir {
 
 /// What kind of descriptor a handle takes.
 enum class HandleKind : std::uint8_t {
-    pipe,  ///< pipe or FIFO
+    pipe_reader,  ///< the reading end of a pipe or FIFO
+    pipe_writer,
     unix_stream,
     unix_listener,
     eventfd,
