@@ -15,7 +15,7 @@ namespace leak {
 namespace {
 
 constexpr std::uint32_t magic = 0x6b61656cu;  // "leak"
-constexpr std::uint16_t version = 1;
+constexpr std::uint16_t version = 2;
 
 std::size_t image_bytes(std::uint64_t samples_count) {
     if (samples_count >= learning_samples) return image_bytes_watching;
@@ -26,8 +26,8 @@ void put_values(ByteWriter& writer, const SignalValues& values) {
     for (const double value : values) writer.put(value);
 }
 
-void put_body(ByteWriter& writer, const DetectorState& state, const StreamPlace& place) {
-    writer.put(place.recording);
+void put_body(ByteWriter& writer, const DetectorState& state, const Progression& progression) {
+    writer.put(progression.place.recording);
     writer.put(static_cast<std::uint8_t>(state.alarm.alarm));
     writer.put(static_cast<std::uint8_t>(state.last.phase));
     writer.put(static_cast<std::uint8_t>(state.last.anomaly));
@@ -35,7 +35,11 @@ void put_body(ByteWriter& writer, const DetectorState& state, const StreamPlace&
     writer.put(static_cast<std::uint8_t>(state.last.change));
     for (int reserved = 0; reserved < 3; ++reserved) writer.put(std::uint8_t{0});
     writer.put(state.alarm.in_row);
-    writer.put(place.next_sequence);
+    writer.put(progression.place.next_sequence);
+    writer.put(progression.counts.true_positives);
+    writer.put(progression.counts.false_positives);
+    writer.put(progression.counts.false_negatives);
+    writer.put(progression.counts.true_negatives);
     writer.put(state.samples_count);
     writer.put(state.factor);
     writer.put(state.percentile);
@@ -93,9 +97,9 @@ private:
     bool possible_ = true;
 };
 
-bool take_body(std::span<const std::byte> bytes, DetectorState& state, StreamPlace& place) {
+bool take_body(std::span<const std::byte> bytes, DetectorState& state, Progression& progression) {
     Body body{bytes};
-    place.recording = body.take<std::uint32_t>();
+    progression.place.recording = body.take<std::uint32_t>();
     state.alarm.alarm = body.take_flag();
     state.last.phase = static_cast<Phase>(body.take_at_most(1));
     state.last.anomaly = body.take_flag();
@@ -103,7 +107,11 @@ bool take_body(std::span<const std::byte> bytes, DetectorState& state, StreamPla
     state.last.change = static_cast<AlarmLogic::Change>(body.take_at_most(2));
     for (int reserved = 0; reserved < 3; ++reserved) body.take_at_most(0);
     state.alarm.in_row = body.take<std::uint32_t>();
-    place.next_sequence = body.take<std::uint64_t>();
+    progression.place.next_sequence = body.take<std::uint64_t>();
+    progression.counts.true_positives = body.take<std::uint64_t>();
+    progression.counts.false_positives = body.take<std::uint64_t>();
+    progression.counts.false_negatives = body.take<std::uint64_t>();
+    progression.counts.true_negatives = body.take<std::uint64_t>();
     state.samples_count = body.take<std::uint64_t>();
     state.factor = body.take_finite();
     state.percentile = body.take_not_negative();
@@ -174,12 +182,13 @@ std::string_view text_of(StateError error) {
     return "unknown error";
 }
 
-std::size_t encode_state(const DetectorState& state, const StreamPlace& place, std::span<std::byte> bytes) {
+std::size_t encode_state(const DetectorState& state, const Progression& progression,
+                         std::span<std::byte> bytes) {
     const std::size_t size = image_bytes(state.samples_count);
     if (bytes.size() < size) return 0;
     const auto body = bytes.subspan(image_header_bytes, size - image_header_bytes);
     ByteWriter body_writer{body};
-    put_body(body_writer, state, place);
+    put_body(body_writer, state, progression);
 
     ByteWriter header{bytes.first(image_header_bytes)};
     header.put(magic);
@@ -190,7 +199,7 @@ std::size_t encode_state(const DetectorState& state, const StreamPlace& place, s
     return body_writer.ok() && body_writer.size() == body.size() ? size : 0;
 }
 
-StateError decode_state(std::span<const std::byte> bytes, DetectorState& state, StreamPlace& place) {
+StateError decode_state(std::span<const std::byte> bytes, DetectorState& state, Progression& progression) {
     if (bytes.size() < image_header_bytes) return StateError::too_short;
     ByteReader header{bytes.first(image_header_bytes)};
     if (header.take<std::uint32_t>() != magic) return StateError::not_an_image;
@@ -204,14 +213,14 @@ StateError decode_state(std::span<const std::byte> bytes, DetectorState& state, 
     if (checksum_of(body) != checksum) return StateError::wrong_checksum;
 
     DetectorState taken;
-    StreamPlace taken_place;
-    if (!take_body(body, taken, taken_place)) return StateError::impossible;
+    Progression taken_progression;
+    if (!take_body(body, taken, taken_progression)) return StateError::impossible;
     state = taken;
-    place = taken_place;
+    progression = taken_progression;
     return StateError::none;
 }
 
-StateStore::Loaded StateStore::load_slot(std::size_t slot, DetectorState& state, StreamPlace& place) {
+StateStore::Loaded StateStore::load_slot(std::size_t slot, DetectorState& state, Progression& progression) {
     std::size_t size = 0;
     if (!read_at(fd_, bytes_, slot * slot_bytes, size)) return Loaded::failed;
     const auto bytes = std::span<const std::byte>{bytes_}.first(size);
@@ -230,27 +239,27 @@ StateStore::Loaded StateStore::load_slot(std::size_t slot, DetectorState& state,
     if (header.take<std::uint32_t>() != slot_checksum(bytes)) return note(StateError::wrong_checksum);
     if (generation % 2 != slot) return note(StateError::impossible);
     if (generation_ > generation) return Loaded::nothing;  // the other slot is newer
-    const StateError error = decode_state(bytes.subspan(slot_header_bytes), state, place);
+    const StateError error = decode_state(bytes.subspan(slot_header_bytes), state, progression);
     if (error != StateError::none) return note(error);
     generation_ = generation;
     return Loaded::state;
 }
 
-StateStore::Loaded StateStore::load(DetectorState& state, StreamPlace& place) {
+StateStore::Loaded StateStore::load(DetectorState& state, Progression& progression) {
     generation_ = 0;
     damage_ = StateError::none;
-    const Loaded first = load_slot(0, state, place);
+    const Loaded first = load_slot(0, state, progression);
     if (first == Loaded::failed) return first;
-    const Loaded second = load_slot(1, state, place);
+    const Loaded second = load_slot(1, state, progression);
     if (second == Loaded::failed) return second;
     if (first == Loaded::state || second == Loaded::state) return Loaded::state;
     return damage_ == StateError::none ? Loaded::nothing : Loaded::damaged;
 }
 
-bool StateStore::save(const DetectorState& state, const StreamPlace& place) {
+bool StateStore::save(const DetectorState& state, const Progression& progression) {
     const std::uint64_t generation = generation_ + 1;
     const auto bytes = std::span<std::byte>{bytes_};
-    const std::size_t size = encode_state(state, place, bytes.subspan(slot_header_bytes));
+    const std::size_t size = encode_state(state, progression, bytes.subspan(slot_header_bytes));
     ByteWriter header{bytes.first(slot_header_bytes)};
     header.put(generation);
     header.put(slot_checksum(bytes));

@@ -3,7 +3,7 @@
 // The detector's memory as bytes, so that a successor continues where a killed detector was.
 //
 // An image is fixed-width little-endian fields: a header (magic, version, length, checksum), the place in the
-// stream of samples, and the whole DetectorState bit by bit. The learning window is part of it only while the
+// stream of samples with what was counted up to there, and the whole DetectorState bit by bit. The learning window is part of it only while the
 // model learns, as many samples as there are: an image is at most `image_bytes_max`, and
 // `image_bytes_watching` from then on, so that it can be saved after each sample. What decode_state accepts
 // has the right length, version and checksum and only values that a model can have; anything else is an
@@ -16,6 +16,7 @@
 #pragma once
 
 #include "detector_model.hpp"
+#include "score.hpp"
 
 #include <array>
 #include <cstddef>
@@ -33,17 +34,26 @@ struct StreamPlace {
     friend bool operator==(const StreamPlace&, const StreamPlace&) = default;
 };
 
+/// What is saved beside the model: the place, and the verdicts on this recording against its labels. They are
+/// saved in one image, so a successor never counts a sample twice, nor not at all.
+struct Progression {
+    StreamPlace place;
+    Counts counts;
+
+    friend bool operator==(const Progression&, const Progression&) = default;
+};
+
 // magic 4, version 2, reserved 2, length 4, checksum 4
 inline constexpr std::size_t image_header_bytes = 16;
 // recording 4, alarm 1, verdict's phase, anomaly, alarm, change 4 x 1, reserved 3, alarm's samples in row 4,
-// next sequence 8, samples 8, factor 8, percentile 8, verdict's statistic 8 and threshold 8,
+// next sequence 8, counts 4 x 8, samples 8, factor 8, percentile 8, verdict's statistic 8 and threshold 8,
 // smoothed, mean, deviation 3 x 64, factor of the correlation 512
 inline constexpr std::size_t image_bytes_watching =
-    image_header_bytes + 16 + 6 * 8 + 3 * 8 * signals_count + 8 * signals_count * signals_count;
+    image_header_bytes + 16 + 10 * 8 + 3 * 8 * signals_count + 8 * signals_count * signals_count;
 inline constexpr std::size_t image_bytes_max =
     image_bytes_watching + std::size_t{8} * signals_count * learning_samples;
-static_assert(image_bytes_watching == 784);
-static_assert(image_bytes_max == 26'384);
+static_assert(image_bytes_watching == 816);
+static_assert(image_bytes_max == 26'416);
 
 enum class StateError : std::uint8_t {
     none,
@@ -58,11 +68,12 @@ enum class StateError : std::uint8_t {
 std::string_view text_of(StateError error);
 
 /// Writes an image; gives its size, or 0 if `bytes` is smaller than the image.
-std::size_t encode_state(const DetectorState& state, const StreamPlace& place, std::span<std::byte> bytes);
+std::size_t encode_state(const DetectorState& state, const Progression& progression,
+                         std::span<std::byte> bytes);
 
-/// Reads the image at the start of `bytes`; what follows it is not looked at. `state` and `place` are
-/// written only if all is well.
-StateError decode_state(std::span<const std::byte> bytes, DetectorState& state, StreamPlace& place);
+/// Reads the image at the start of `bytes`; what follows it is not looked at. `state` and
+/// `progression` are written only if all is well.
+StateError decode_state(std::span<const std::byte> bytes, DetectorState& state, Progression& progression);
 
 /// Two slots in a file that the caller has opened for reading and writing; the descriptor stays the caller's.
 /// Its calls are pread and pwrite on a regular file. Buffers are members: about 28 KiB.
@@ -74,7 +85,7 @@ public:
     static_assert(slot_header_bytes + image_bytes_max <= slot_bytes);
 
     enum class Loaded : std::uint8_t {
-        state,    // `state` and `place` were written
+        state,    // `state` and `progression` were written
         nothing,  // the file is empty: a first start
         damaged,  // there are bytes, but neither slot holds an image: damage() says why of the first
         failed,   // the file could not be read: errno says why
@@ -83,16 +94,16 @@ public:
     explicit StateStore(int fd) : fd_(fd) {}
 
     /// The newest whole image. Must be called before the first save.
-    Loaded load(DetectorState& state, StreamPlace& place);
+    Loaded load(DetectorState& state, Progression& progression);
 
     /// Saves into the older slot. False if it could not be written: errno says why (EIO for a short write).
-    bool save(const DetectorState& state, const StreamPlace& place);
+    bool save(const DetectorState& state, const Progression& progression);
 
     StateError damage() const { return damage_; }
     std::uint64_t generation() const { return generation_; }
 
 private:
-    Loaded load_slot(std::size_t slot, DetectorState& state, StreamPlace& place);
+    Loaded load_slot(std::size_t slot, DetectorState& state, Progression& progression);
 
     int fd_;
     std::uint64_t generation_ = 0;  // of the newest image; even ones are in slot 0, odd ones in slot 1

@@ -58,11 +58,56 @@ bool take_score_file(const char* value, Options& options) {
     return true;
 }
 
+bool take_config(const char* value, Options& options) {
+    options.config = value;
+    return *value != '\0';
+}
+
+bool take_user(const char* value, Options& options) {
+    options.user = value;
+    return *value != '\0';
+}
+
+bool take_directory(const char* value, Options& options) {
+    options.directory = value;
+    return *value == '/';
+}
+
+bool take_number(const char* value, Options& options) {
+    const auto taken = number<std::uint32_t>(value);
+    options.number = taken.value_or(0);
+    return taken && *taken < Options::score_files_max;
+}
+
+bool take_descriptor(const char* value, Options& options) {
+    options.descriptor = number<int>(value).value_or(-1);
+    return options.descriptor >= 3;
+}
+
+bool take_signal(const char* value, Options& options) {
+    const auto taken = number<std::uint32_t>(value);
+    options.signal = taken.value_or(0);
+    return taken && *taken < signals_count;
+}
+
+bool take_from(const char* value, Options& options) {
+    const auto taken = number<std::uint64_t>(value);
+    options.from = taken.value_or(0);
+    return taken.has_value();
+}
+
+bool take_labelled(const char* value, Options& options) {
+    options.labelled = true;
+    return std::string_view{value} == "yes";
+}
+
 struct Option {
+    enum class Kind : std::uint8_t { one_value, many_values, between_programs };
+
     std::string_view name;
     std::string_view expected;
     bool (*take)(const char* value, Options& options);
-    bool many = false;
+    Kind kind = Kind::one_value;
 };
 
 static_assert(learning_samples == 400 && Options::score_files_max == 64, "the texts say so");
@@ -75,7 +120,15 @@ constexpr std::array options_known{
            take_leak_at},
     Option{"--seed", "a whole number from 0 to 18446744073709551615", take_seed},
     Option{"--backend", "the name of a backend", take_backend},
-    Option{"--score", "the paths of 1 to 64 labelled recordings", take_score_file, true},
+    Option{"--score", "the paths of 1 to 64 labelled recordings", take_score_file, Option::Kind::many_values},
+    Option{"--config", "the path of a file of settings", take_config},
+    Option{"--user", "a user's name or number", take_user},
+    Option{"--directory", "an absolute path", take_directory, Option::Kind::between_programs},
+    Option{"--number", "a whole number below 64", take_number, Option::Kind::between_programs},
+    Option{"--descriptor", "a descriptor of 3 or more", take_descriptor, Option::Kind::between_programs},
+    Option{"--labelled", "yes", take_labelled, Option::Kind::between_programs},
+    Option{"--signal", "a number from 0 to 7", take_signal, Option::Kind::between_programs},
+    Option{"--from", "a whole number", take_from, Option::Kind::between_programs},
 };
 
 /// What a word that begins with `--` says: its option and, after `=`, a value.
@@ -119,6 +172,9 @@ OptionsError check_exclusions(const Options& options, std::span<const bool> give
     if (has("--recording") && options.leak_at_s) return exclusion("--leak-at", "--recording", one_source);
     if (has("--recording") && has("--seed")) return exclusion("--seed", "--recording", one_source);
     if (!has("--score")) return {};
+    if (has("--config")) {
+        return exclusion("--config", "--score", "scoring is done with the threshold as it is learned");
+    }
     for (const std::string_view name : {"--recording", "--leak-at", "--seed"}) {
         if (has(name)) return exclusion(name, "--score", one_source);
     }
@@ -132,11 +188,14 @@ OptionsError check_exclusions(const Options& options, std::span<const bool> give
 
 std::string_view options_help() {
     return "  --recording FILE   replay a recording; without it the loop is simulated\n"
-           "  --speed N|max      N seconds of loop time per second (1), or as fast as possible\n"
+           "  --speed N|max      N seconds of loop time per second (20; with --leak-at max), or as fast as "
+           "possible\n"
            "  --seconds N        stop after N seconds of loop time\n"
            "  --leak-at T        simulated loop: a leak opens at loop time T (at least 400 s)\n"
            "  --seed N           simulated loop: its noise (1)\n"
            "  --score FILE...    score detection on labelled recordings\n"
+           "  --config FILE      settings, read again on SIGHUP: lines `threshold X` and `clients N`\n"
+           "  --user NAME        as root: whom the other processes become (nobody)\n"
            "  --backend NAME     which of weir's backends to use\n"
            "  --help             this text\n";
 }
@@ -157,7 +216,9 @@ OptionsError parse_options(std::span<const char* const> arguments, Options& opti
             error.append_quoted(arguments[i], 64)
                 .append(is_option(arguments[i]) ? " is no option" : " is no option's");
             error.append(is_option(arguments[i]) ? ", expected one of" : " value, expected one of");
-            for (const Option& known : options_known) error.append(' ').append(known.name);
+            for (const Option& known : options_known) {
+                if (known.kind != Option::Kind::between_programs) error.append(' ').append(known.name);
+            }
             error.append(" --help");
             return error;
         }
@@ -177,9 +238,16 @@ OptionsError parse_options(std::span<const char* const> arguments, Options& opti
             if (!option->take(value, options)) {
                 return expected(*option, BoundedText<96>{}.append_quoted(value, 64).view());
             }
-            const bool more = option->many && i + 1 < arguments.size() && !is_option(arguments[i + 1]);
+            const bool more = option->kind == Option::Kind::many_values && i + 1 < arguments.size() &&
+                              !is_option(arguments[i + 1]);
             value = more ? arguments[++i] : nullptr;
         } while (value != nullptr);
+    }
+    const auto given_speed = std::find_if(options_known.begin(), options_known.end(),
+                                          [](const Option& known) { return known.name == "--speed"; });
+    const bool hurries = options.leak_at_s.has_value() || options.score_files_count > 0;
+    if (hurries && !given[static_cast<std::size_t>(given_speed - options_known.begin())]) {
+        options.speed = std::nullopt;
     }
     return check_exclusions(options, given);
 }

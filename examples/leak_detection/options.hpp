@@ -3,13 +3,25 @@
 // The command line that the programs share.
 //
 //   --recording FILE   replay a recording; without it the loop is simulated
-//   --speed N|max      N seconds of loop time per second, 1 by default, or as fast as possible
+//   --speed N|max      N seconds of loop time per second, or as fast as possible; by default 20, and with
+//                      --leak-at as fast as possible
 //   --seconds N        stop after N seconds of loop time
 //   --leak-at T        simulated loop only: a leak opens at loop time T, which must come after the learning
 //   --seed N           simulated loop only: its noise
 //   --score FILE...    score detection on labelled recordings; all words up to the next option are files
+//   --config FILE      settings that SIGHUP reads again, see settings.hpp
+//   --user NAME        as root: the user that the other processes become, nobody by default
 //   --backend NAME     which of weir's backends to use
 //   --help
+//
+// and those that the programs give to each other, which the help does not name:
+//
+//   --directory PATH   where sockets, FIFO and state lie
+//   --number N         which recording this is
+//   --descriptor N     the recording is open already, as descriptor N
+//   --labelled yes     the recording must have labels
+//   --signal N         which signal to send
+//   --from N           how many samples to leave out at the start
 //
 // `--option VALUE` and `--option=VALUE` are the same. An option given twice, an unknown one and options that
 // exclude each other are errors; their messages say what was expected.
@@ -33,16 +45,26 @@ using Speed = std::optional<double>;
 struct Options {
     static constexpr std::size_t score_files_max = 64;
     static constexpr double speed_max = 1e6;
+    static constexpr double speed_default = 20.0;  // learned after 20 s: a spectator stays
 
     std::optional<const char*> recording;
-    Speed speed = 1.0;
+    Speed speed = speed_default;
     std::optional<std::int64_t> seconds;
     std::optional<std::int64_t> leak_at_s;
     std::uint64_t seed = 1;
+    const char* config = nullptr;
+    const char* user = nullptr;
     std::optional<std::string_view> backend;
     std::array<const char*, score_files_max> score_files{};
     std::size_t score_files_count = 0;
     bool help = false;
+
+    const char* directory = "";
+    std::uint32_t number = 0;
+    int descriptor = -1;
+    bool labelled = false;
+    std::uint32_t signal = 0;
+    std::uint64_t from = 0;
 
     std::span<const char* const> files_to_score() const {
         return std::span{score_files}.first(score_files_count);

@@ -93,6 +93,12 @@ RecordingParser::Step RecordingParser::fail(std::string_view what) {
     return fail_at(line_number_, separators({line_.data(), line_size_}), Reason{what});
 }
 
+RecordingParser::Step RecordingParser::require_labels() {
+    if (failed_) return Step::failed;
+    if (has_labels()) return Step::sample;
+    return fail_at(1, columns_count_, Reason{"missing from the header: anomaly, which scoring needs"});
+}
+
 RecordingParser::Step RecordingParser::take_line(Sample& sample) {
     std::string_view line{line_.data(), line_size_};
     if (line.ends_with('\r')) line.remove_suffix(1);

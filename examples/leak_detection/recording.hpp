@@ -57,6 +57,10 @@ public:
     /// For those who read the bytes: an error of theirs, told at the place that the parser has come to.
     Step fail(std::string_view what);
 
+    /// For those who need labels, once the first sample was given: `failed` if there is no column `anomaly`, told at
+    /// the end of the header; else `sample`.
+    Step require_labels();
+
     std::string_view error() const { return error_.view(); }
     std::uint64_t samples_count() const { return samples_count_; }
 

@@ -39,6 +39,8 @@ RecordingFile::RecordingFile(const char* path) : parser_(path) {
     }
 }
 
+RecordingFile::RecordingFile(int fd, std::string_view name) : parser_(name), fd_(fd) {}
+
 RecordingFile::~RecordingFile() {
     if (fd_ >= 0) ::close(fd_);
 }
@@ -49,10 +51,11 @@ RecordingParser::Step RecordingFile::next(Sample& sample) {
         const auto step = parser_.next(unread_, sample);
         if (step != RecordingParser::Step::more) return step;
 
-        const auto size = ::read(fd_, bytes_.data(), bytes_.size());
+        const auto size = ::pread(fd_, bytes_.data(), bytes_.size(), static_cast<off_t>(offset_));
         if (size < 0 && errno == EINTR) continue;
         if (size < 0) return parser_.fail(with_cause("cannot be read", errno).view());
         if (size == 0) at_end_ = true;
+        offset_ += static_cast<std::uint64_t>(size);
         unread_ = std::span<const char>{bytes_}.first(static_cast<std::size_t>(size));
     }
 }

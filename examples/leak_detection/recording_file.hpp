@@ -22,6 +22,9 @@ public:
 
     /// Opens `path`. A failure is told by the first next().
     explicit RecordingFile(const char* path);
+    /// A recording that is open already; `name` is for messages. The descriptor becomes this object's. Its file
+    /// offset is neither used nor moved, so that several processes can share it.
+    RecordingFile(int fd, std::string_view name);
     ~RecordingFile();
     RecordingFile(const RecordingFile&) = delete;
     RecordingFile& operator=(const RecordingFile&) = delete;
@@ -30,12 +33,17 @@ public:
     RecordingParser::Step next(Sample& sample);
 
     const RecordingParser& parser() const { return parser_; }
+    /// The descriptor, still owned by this object; -1 where the file could not be opened.
+    int fd() const { return fd_; }
+    /// Fails unless the recording has labels. To be asked after the first sample.
+    RecordingParser::Step require_labels() { return parser_.require_labels(); }
     std::string_view error() const { return parser_.error(); }
 
 private:
     RecordingParser parser_;
     std::array<char, chunk_bytes> bytes_{};
     std::span<const char> unread_;
+    std::uint64_t offset_ = 0;
     int fd_ = -1;
     bool at_end_ = false;
 };

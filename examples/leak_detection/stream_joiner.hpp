@@ -44,8 +44,12 @@ public:
         friend bool operator==(const Troubles&, const Troubles&) = default;
     };
 
-    /// `recording` is written into each sample; sequences start at 0.
-    explicit StreamJoiner(std::uint32_t recording) : recording_(recording) {}
+    /// `recording` is written into each sample. Sequences of readings and samples start at `first_sequence`:
+    /// not 0 where a predecessor had come so far.
+    explicit StreamJoiner(std::uint32_t recording, std::uint64_t first_sequence = 0)
+        : recording_(recording), samples_count_(first_sequence) {
+        for (Stream& stream : streams_) stream.expected_sequence = first_sequence;
+    }
 
     /// After `full` the reading was not taken: push it again when a sample has been made.
     Push push(const Reading& reading);
@@ -69,6 +73,7 @@ public:
     bool finished() const;
 
     const Troubles& troubles() const { return troubles_; }
+    /// Of the recording, those before the first sequence included.
     std::uint64_t samples_count() const { return samples_count_; }
 
 private:

@@ -17,8 +17,9 @@ constexpr std::uint8_t wire_version = 1;
 
 // A record's kind is its place in the variant plus one: 0 stays unused, so that zeros are no record.
 constexpr std::array<std::size_t, std::variant_size_v<Record>> sizes_by_kind{
-    reading_bytes,         stream_end_bytes, stream_failure_bytes, joined_sample_bytes,
-    acknowledgement_bytes, resume_bytes,     setting_bytes,
+    reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes, acknowledgement_bytes,
+    resume_bytes,  setting_bytes,    recording_end_bytes,  figures_bytes,       alarm_change_bytes,
+    notice_bytes,  progress_bytes,   operation_bytes,      client_limit_bytes,
 };
 
 std::uint8_t bits_of(const Labels& labels) {
@@ -84,6 +85,64 @@ void put_body(ByteWriter& writer, const Resume& resume) {
 
 void put_body(ByteWriter& writer, const Setting& setting) {
     writer.put(setting.factor);
+}
+
+void put_body(ByteWriter& writer, const RecordingEnd& end) {
+    writer.put(end.recording);
+    put_reserved(writer, 4);
+    writer.put(end.samples_count);
+}
+
+void put_body(ByteWriter& writer, const Figures& figures) {
+    writer.put(figures.recording);
+    put_reserved(writer, 4);
+    writer.put(figures.samples_count);
+    writer.put(figures.counts.true_positives);
+    writer.put(figures.counts.false_positives);
+    writer.put(figures.counts.false_negatives);
+    writer.put(figures.counts.true_negatives);
+}
+
+void put_body(ByteWriter& writer, const AlarmChange& change) {
+    writer.put(change.recording);
+    writer.put(static_cast<std::uint8_t>(change.raised));
+    put_reserved(writer, 3);
+    writer.put(change.sequence);
+    writer.put(change.time_s);
+    writer.put(change.statistic);
+    writer.put(change.threshold);
+}
+
+void put_body(ByteWriter& writer, const Notice& notice) {
+    const std::string_view text = notice.text.view();
+    writer.put(static_cast<std::uint8_t>(notice.kind));
+    put_reserved(writer, 5);
+    writer.put(static_cast<std::uint16_t>(text.size()));
+    writer.put(std::as_bytes(std::span{text}));
+    put_reserved(writer, Notice::text_bytes_max - text.size());
+}
+
+void put_body(ByteWriter& writer, const Progress& progress) {
+    writer.put(progress.recording);
+    writer.put(static_cast<std::uint8_t>(progress.paused));
+    writer.put(static_cast<std::uint8_t>(progress.phase));
+    writer.put(static_cast<std::uint8_t>(progress.alarm));
+    put_reserved(writer, 1);
+    writer.put(progress.samples_count);
+    writer.put(progress.time_s);
+    writer.put(progress.statistic);
+    writer.put(progress.threshold);
+}
+
+void put_body(ByteWriter& writer, const Operation& operation) {
+    writer.put(static_cast<std::uint8_t>(operation.paused));
+    put_reserved(writer, 7);
+    writer.put(operation.factor);
+}
+
+void put_body(ByteWriter& writer, const ClientLimit& limit) {
+    writer.put(limit.clients_max);
+    put_reserved(writer, 4);
 }
 
 class Taken {
@@ -190,6 +249,64 @@ void take_body(Taken& taken, Resume& resume) {
 void take_body(Taken& taken, Setting& setting) {
     setting.factor = taken.finite();
     taken.require(setting.factor > 0 && setting.factor <= factor_max);
+}
+
+void take_body(Taken& taken, RecordingEnd& end) {
+    end.recording = taken.integer<std::uint32_t>();
+    taken.reserved(4);
+    end.samples_count = taken.integer<std::uint64_t>();
+}
+
+void take_body(Taken& taken, Figures& figures) {
+    figures.recording = taken.integer<std::uint32_t>();
+    taken.reserved(4);
+    figures.samples_count = taken.integer<std::uint64_t>();
+    figures.counts.true_positives = taken.integer<std::uint64_t>();
+    figures.counts.false_positives = taken.integer<std::uint64_t>();
+    figures.counts.false_negatives = taken.integer<std::uint64_t>();
+    figures.counts.true_negatives = taken.integer<std::uint64_t>();
+}
+
+void take_body(Taken& taken, AlarmChange& change) {
+    change.recording = taken.integer<std::uint32_t>();
+    change.raised = taken.flag();
+    taken.reserved(3);
+    change.sequence = taken.integer<std::uint64_t>();
+    change.time_s = taken.time();
+    change.statistic = taken.finite();
+    change.threshold = taken.finite();
+}
+
+void take_body(Taken& taken, Notice& notice) {
+    notice.kind = static_cast<Notice::Kind>(taken.at_most(1));
+    taken.reserved(5);
+    const std::size_t size = taken.integer<std::uint16_t>();
+    notice.text.append(taken.text(size));
+    if (size <= Notice::text_bytes_max) taken.reserved(Notice::text_bytes_max - size);
+}
+
+void take_body(Taken& taken, Progress& progress) {
+    progress.recording = taken.integer<std::uint32_t>();
+    progress.paused = taken.flag();
+    progress.phase = static_cast<Phase>(taken.at_most(1));
+    progress.alarm = taken.flag();
+    taken.reserved(1);
+    progress.samples_count = taken.integer<std::uint64_t>();
+    progress.time_s = taken.time();
+    progress.statistic = taken.finite();
+    progress.threshold = taken.finite();
+}
+
+void take_body(Taken& taken, Operation& operation) {
+    operation.paused = taken.flag();
+    taken.reserved(7);
+    operation.factor = taken.finite();
+    taken.require(operation.factor >= 0 && operation.factor <= factor_max);
+}
+
+void take_body(Taken& taken, ClientLimit& limit) {
+    limit.clients_max = taken.integer<std::uint32_t>();
+    taken.reserved(4);
 }
 
 /// Makes `record` an empty record of the `index`-th kind.

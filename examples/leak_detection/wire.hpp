@@ -3,8 +3,12 @@
 // The records that travel between the processes.
 //
 //   sensor -> acquisition (a pipe per signal)     Reading…, then StreamEnd or StreamFailure
-//   acquisition -> detector (a unix stream)       JoinedSample…, Setting at any time
-//   detector -> acquisition (the same stream)     Resume, then an Acknowledgement per sample
+//   acquisition -> detector (a unix stream)       JoinedSample…, RecordingEnd; Setting at any time
+//   detector -> acquisition (the same stream)     Resume, then an Acknowledgement per sample; RecordingEnd
+//   acquisition -> supervisor (a pipe)            Notice, Progress, Operation, StreamFailure
+//   detector -> supervisor (a pipe)               Notice, AlarmChange, Figures
+//   supervisor -> acquisition (a pipe)            Operation
+//   supervisor -> detector (a pipe)               ClientLimit
 //
 // A record is a header of eight bytes (length 2, kind 1, version 1, checksum 4) and a body of a width fixed
 // by its kind; all fields are little endian, so records are the same between any two machines. The checksum
@@ -15,7 +19,10 @@
 // Nothing is lost when a detector is killed: it saves its state after each sample and only then acknowledges.
 // Its successor loads that state, says in Resume which sample it wants next, and acknowledges the one before
 // once more (that acknowledgement may have died with its sender). Acquisition keeps samples until they are
-// acknowledged and sends again from the one that Resume names, after its last Setting.
+// acknowledged and sends again from the one that Resume names, after its last Setting. After a recording's last
+// sample it sends RecordingEnd, and the detector answers with the same once its Figures have left.
+//
+// AlarmChange and Figures may come twice, when a detector dies between telling and saving: their place says so.
 #pragma once
 
 #include "detector_model.hpp"
@@ -101,8 +108,79 @@ struct Setting {
     friend bool operator==(const Setting&, const Setting&) = default;
 };
 
-using Record =
-    std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting>;
+/// The recording has no more samples; it had `samples_count`. The answer is the same record.
+struct RecordingEnd {
+    std::uint32_t recording = 0;
+    std::uint64_t samples_count = 0;
+
+    friend bool operator==(const RecordingEnd&, const RecordingEnd&) = default;
+};
+
+/// What a whole recording's verdicts were worth.
+struct Figures {
+    std::uint32_t recording = 0;
+    std::uint64_t samples_count = 0;
+    Counts counts;
+
+    friend bool operator==(const Figures&, const Figures&) = default;
+};
+
+struct AlarmChange {
+    std::uint32_t recording = 0;
+    bool raised = false;
+    std::uint64_t sequence = 0;
+    std::int64_t time_s = 0;
+    double statistic = 0;
+    double threshold = 0;
+
+    friend bool operator==(const AlarmChange&, const AlarmChange&) = default;
+};
+
+/// Something that people should read: one line, without its end.
+struct Notice {
+    static constexpr std::size_t text_bytes_max = 512;
+    enum class Kind : std::uint8_t { event, trouble };
+
+    Kind kind = Kind::event;
+    BoundedText<text_bytes_max> text;
+
+    friend bool operator==(const Notice& left, const Notice& right) {
+        return left.kind == right.kind && left.text.view() == right.text.view();
+    }
+};
+
+/// How far acquisition has come: the last sample that was acknowledged, and its verdict.
+struct Progress {
+    std::uint32_t recording = 0;
+    bool paused = false;
+    Phase phase = Phase::learning;
+    bool alarm = false;
+    std::uint64_t samples_count = 0;
+    std::int64_t time_s = 0;
+    double statistic = 0;
+    double threshold = 0;
+
+    friend bool operator==(const Progress&, const Progress&) = default;
+};
+
+/// How an operator wants acquisition to work. Acquisition tells it after each change, and the supervisor tells
+/// it to a successor.
+struct Operation {
+    bool paused = false;
+    double factor = 0;  // 0: the detector's own
+
+    friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+/// How many clients may read alarms at a time.
+struct ClientLimit {
+    std::uint32_t clients_max = 0;
+
+    friend bool operator==(const ClientLimit&, const ClientLimit&) = default;
+};
+
+using Record = std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting,
+                            RecordingEnd, Figures, AlarmChange, Notice, Progress, Operation, ClientLimit>;
 
 inline constexpr std::size_t record_header_bytes = 8;
 // signal 1, labels 1, reserved 6, sequence 8, time 8, value 8
@@ -120,9 +198,25 @@ inline constexpr std::size_t resume_bytes = record_header_bytes + 16;
 // factor 8
 inline constexpr std::size_t setting_bytes = record_header_bytes + 8;
 
+// recording 4, reserved 4, samples 8
+inline constexpr std::size_t recording_end_bytes = record_header_bytes + 16;
+// recording 4, reserved 4, samples 8, counts 4 x 8
+inline constexpr std::size_t figures_bytes = record_header_bytes + 48;
+// recording 4, raised 1, reserved 3, sequence 8, time 8, statistic 8, threshold 8
+inline constexpr std::size_t alarm_change_bytes = record_header_bytes + 40;
+// kind 1, reserved 5, size 2, text
+inline constexpr std::size_t notice_bytes = record_header_bytes + 8 + Notice::text_bytes_max;
+// recording 4, paused 1, phase 1, alarm 1, reserved 1, samples 8, time 8, statistic 8, threshold 8
+inline constexpr std::size_t progress_bytes = record_header_bytes + 40;
+// paused 1, reserved 7, factor 8
+inline constexpr std::size_t operation_bytes = record_header_bytes + 16;
+// clients 4, reserved 4
+inline constexpr std::size_t client_limit_bytes = record_header_bytes + 8;
+
 inline constexpr std::size_t record_bytes_max =
     std::max({reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes,
-              acknowledgement_bytes, resume_bytes, setting_bytes});
+              acknowledgement_bytes, resume_bytes, setting_bytes, recording_end_bytes, figures_bytes,
+              alarm_change_bytes, notice_bytes, progress_bytes, operation_bytes, client_limit_bytes});
 static_assert(record_bytes_max <= 4'096,
               "a record written to a pipe in one call must arrive whole (PIPE_BUF)");
 

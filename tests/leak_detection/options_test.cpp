@@ -24,10 +24,10 @@ std::string error_of(const std::vector<const char*>& arguments) {
 
 }  // namespace
 
-TEST_CASE("without arguments the loop is simulated at the clock's speed") {
+TEST_CASE("without arguments the loop is simulated at a pleasant speed") {
     const auto options = options_of({});
     CHECK(!options.recording);
-    CHECK(options.speed == 1.0);
+    CHECK(options.speed == 20.0);
     CHECK(!options.seconds);
     CHECK(!options.leak_at_s);
     CHECK(options.seed == 1);
@@ -80,13 +80,35 @@ TEST_CASE("a bad value is told with what was expected") {
 TEST_CASE("unknown, repeated and contradicting options are errors") {
     CHECK(error_of({"--sped", "1"}) ==
           "\"--sped\" is no option, expected one of --recording --speed --seconds --leak-at --seed --backend "
-          "--score "
-          "--help");
+          "--score --config --user --help");
     CHECK(error_of({"a.csv"}).starts_with("\"a.csv\" is no option's value, expected one of --recording"));
     CHECK(error_of({"--seed", "1", "--seed", "2"}) == "--seed is given twice, expected once");
     CHECK(error_of({"--recording", "a.csv", "--leak-at", "500"}) ==
           "--leak-at cannot be combined with --recording: give either a recording, files to score, or a "
           "simulated loop");
+    CHECK(error_of({"--score", "a.csv", "--config", "c"})
+              .starts_with("--config cannot be combined with --score"));
     CHECK(error_of({"--score", "a.csv", "--speed", "max"}) ==
           "--speed cannot be combined with --score: scoring reads whole files as fast as possible");
+}
+
+TEST_CASE("where only the verdict counts, nothing waits for a clock") {
+    CHECK(!options_of({"--leak-at", "500"}).speed);
+    CHECK(!options_of({"--score", "a.csv"}).speed);
+    CHECK(options_of({"--leak-at", "500", "--speed", "7"}).speed == 7.0);
+}
+
+TEST_CASE("what programs give to each other is read as well") {
+    const auto options = options_of({"--directory", "/tmp/x", "--number", "63", "--descriptor", "3",
+                                     "--labelled", "yes", "--signal", "7", "--from", "1000"});
+    CHECK(std::string_view{options.directory} == "/tmp/x");
+    CHECK(options.number == 63);
+    CHECK(options.descriptor == 3);
+    CHECK(options.labelled);
+    CHECK(options.signal == 7);
+    CHECK(options.from == 1'000);
+    CHECK(error_of({"--directory", "x"}) == "--directory: \"x\", expected an absolute path");
+    CHECK(error_of({"--number", "64"}) == "--number: \"64\", expected a whole number below 64");
+    CHECK(error_of({"--descriptor", "2"}) == "--descriptor: \"2\", expected a descriptor of 3 or more");
+    CHECK(error_of({"--signal", "8"}) == "--signal: \"8\", expected a number from 0 to 7");
 }

@@ -34,6 +34,26 @@ const std::vector<Record>& one_of_each() {
                         .verdict = {Phase::watching, true, true, AlarmLogic::Change::raised, 141.5, 59.25}},
         Resume{.place = {3, 512}, .learned_before = true},
         Setting{.factor = 2.5},
+        RecordingEnd{.recording = 3, .samples_count = 1'137},
+        Figures{.recording = 3, .samples_count = 1'137, .counts = {387, 22, 11, 317}},
+        AlarmChange{.recording = 3,
+                    .raised = true,
+                    .sequence = 511,
+                    .time_s = 1'583'077'446,
+                    .statistic = 141.5,
+                    .threshold = 59.25},
+        Notice{.kind = Notice::Kind::trouble,
+               .text = BoundedText<Notice::text_bytes_max>{"acquisition is started again"}},
+        Progress{.recording = 3,
+                 .paused = true,
+                 .phase = Phase::watching,
+                 .alarm = true,
+                 .samples_count = 512,
+                 .time_s = -7,
+                 .statistic = 141.5,
+                 .threshold = 59.25},
+        Operation{.paused = true, .factor = 2.5},
+        ClientLimit{.clients_max = 4},
     };
     return records;
 }
@@ -105,6 +125,9 @@ TEST_CASE("a value out of range is an error even with a right checksum") {
     CHECK(outcome_of(bytes_of(joined)) == Decoded::impossible);
     CHECK(outcome_of(bytes_of(Setting{.factor = 0})) == Decoded::impossible);
     CHECK(outcome_of(bytes_of(Setting{.factor = -infinity})) == Decoded::impossible);
+    CHECK(outcome_of(bytes_of(Operation{.paused = false, .factor = 0})) == Decoded::record);
+    CHECK(outcome_of(bytes_of(Operation{.paused = false, .factor = -1})) == Decoded::impossible);
+    CHECK(outcome_of(bytes_of(Progress{.recording = 0, .statistic = infinity})) == Decoded::impossible);
 }
 
 TEST_CASE("a reader cuts a stream into records, however it arrives") {

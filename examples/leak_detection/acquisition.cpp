@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+//
+// weir-leak-acquisition: makes samples of the loop out of eight sensors' readings and sends them to the detector.
+//
+// It starts the sensors, joins their streams by time, and keeps each sample until the detector has acknowledged it.
+// One process serves one recording. The supervisor reads its notices from its standard output and writes how it is to
+// work to its standard input; when that ends the supervisor is gone, and so is acquisition. Operators write commands
+// into a FIFO in the runtime directory.
+//
+// Nothing of it is saved: the detector tells a successor where to go on, and the sensors can begin anywhere.
+#include "acquisition_state.hpp"
+#include "commands.hpp"
+
+#include <csignal>
+#include <unistd.h>
+
+namespace {
+
+using namespace leak;
+using namespace std::chrono_literals;
+using weir::Scheduler, weir::Task;
+
+constexpr weir::Budget budget{
+    .frame_bytes = 128 * 1024,
+    .submissions = 32,
+    // a pipe and a pidfd per sensor; standard input and output, signals, the FIFO, the detector's socket, one to spare
+    .descriptors = 2 * signals_count + 6,
+    .timer_slots = 16,
+    .grace_ms = 900,
+};
+
+AcquisitionState state;
+Ending ending = Ending::failed;
+bool supervisor_is_gone = false;
+
+Task<> join_streams(Scheduler& scheduler) {
+    for (;;) {
+        JoinedSample joined;
+        if (state.joiner->next(joined)) {
+            state.room.set();
+            while (state.operation.paused || state.outbox.full()) WEIR_CO_CHECK(next(state.sendroom));
+            state.outbox.put(joined);
+            state.sendable.set();
+        } else if (state.joiner->finished()) {
+            break;
+        } else {
+            WEIR_CO_CHECK(next(state.joinable));
+        }
+    }
+    if (state.refused) WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{state.failure}));
+    state.all_joined = true;
+    state.sendable.set();
+    WEIR_CO_CHECK(state.over.wait());
+}
+
+Task<> join_sensors(Scheduler& scheduler) {
+    WEIR_CO_CHECK(state.begun.wait());
+    WEIR_CO_CHECK(weir::all_of(
+        run_sensor(scheduler, state, Signal::accelerometer_1),
+        run_sensor(scheduler, state, Signal::accelerometer_2), run_sensor(scheduler, state, Signal::current),
+        run_sensor(scheduler, state, Signal::pressure), run_sensor(scheduler, state, Signal::temperature),
+        run_sensor(scheduler, state, Signal::thermocouple), run_sensor(scheduler, state, Signal::voltage),
+        run_sensor(scheduler, state, Signal::flow), join_streams(scheduler)));
+}
+
+void change_operation(const Operation& operation) {
+    if (operation.factor != state.operation.factor && operation.factor > 0) state.factor_sent = false;
+    state.operation = operation;
+    state.progress.paused = operation.paused;
+    state.sendroom.set();
+    state.sendable.set();
+}
+
+BoundedText<Notice::text_bytes_max> status_text() {
+    BoundedText<Notice::text_bytes_max> text{"status: "};
+    text.append(state.operation.paused ? "paused" : "running")
+        .append(", recording ")
+        .append(state.options.number);
+    text.append(", ").append(state.joiner ? state.joiner->samples_count() : 0).append(" samples joined, ");
+    text.append(state.progress.samples_count).append(" acknowledged, ");
+    text.append(state.progress.phase == Phase::learning ? "learning" : "watching");
+    text.append(state.progress.alarm ? ", alarm" : ", no alarm");
+    if (state.operation.factor > 0)
+        text.append(", threshold factor ").append_fixed(state.operation.factor, 2);
+    text.append(", ").append(state.sensor_restarts).append(" sensor restarts");
+    if (state.joiner && !state.joiner->troubles().none()) {
+        const auto& troubles = state.joiner->troubles();
+        text.append(", incomplete ")
+            .append(troubles.incomplete)
+            .append(", dropped ")
+            .append(troubles.dropped);
+        text.append(", duplicated ").append(troubles.duplicated).append(", lost ").append(troubles.lost);
+        text.append(", out of order ").append(troubles.out_of_order);
+    }
+    return text;
+}
+
+/// Does what an operator asked for; gives the answer.
+BoundedText<Notice::text_bytes_max> obey(const Command& command) {
+    BoundedText<Notice::text_bytes_max> text;
+    Operation operation = state.operation;
+    switch (command.kind) {
+        case Command::Kind::status: return status_text();
+        case Command::Kind::pause:
+            operation.paused = true;
+            text.append("paused: samples wait");
+            break;
+        case Command::Kind::resume:
+            operation.paused = false;
+            text.append("resumed");
+            break;
+        case Command::Kind::threshold:
+            if (state.options.labelled) {
+                return text.append("threshold: refused, scoring is done with the threshold as it is learned");
+            }
+            operation.factor = command.factor;
+            text.append("threshold: ")
+                .append_fixed(command.factor, 2)
+                .append(" times the learned percentile");
+            break;
+    }
+    change_operation(operation);
+    return text;
+}
+
+Task<> serve_operator(Scheduler& scheduler) {
+    const RuntimePath path{state.options.directory, commands_name};
+    WEIR_CO_TRY(auto fifo, weir::FifoReader::create(path.view(), {.mode = 0600}));
+    CommandReader reader;
+    for (;;) {
+        std::array<std::byte, 256> buffer;
+        WEIR_CO_TRY(const auto bytes, fifo.read(buffer));
+        const auto text = weir::text_of(bytes);
+        std::span<const char> chunk{text};
+        for (;;) {
+            Command command;
+            const auto step = reader.next(chunk, command);
+            if (step == CommandReader::Step::more) break;
+            if (step == CommandReader::Step::refused) {
+                BoundedText<Notice::text_bytes_max> refusal{reader.error()};
+                WEIR_CO_CHECK(state.reporter.notice(scheduler, Notice::Kind::trouble, refusal));
+                continue;
+            }
+            const auto answer = obey(command);
+            WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{state.operation}));
+            WEIR_CO_CHECK(state.reporter.notice(scheduler, Notice::Kind::event, answer));
+        }
+    }
+}
+
+/// Ends when the supervisor does.
+Task<> serve_supervisor(Scheduler&) {
+    WEIR_CO_TRY(auto input, weir::PipeReader::adopt(STDIN_FILENO));
+    RecordReader reader;
+    for (;;) {
+        WEIR_CO_TRY(const auto bytes, input.read(reader.room()));
+        if (bytes.empty()) break;
+        reader.filled(bytes.size());
+        Record record;
+        while (reader.next(record) == Decoded::record) {
+            if (const auto* operation = std::get_if<Operation>(&record)) change_operation(*operation);
+        }
+    }
+    supervisor_is_gone = true;
+}
+
+Task<> tell_progress(Scheduler& scheduler) {
+    weir::Ticker ticker{100ms};
+    Progress told;
+    for (;;) {
+        WEIR_CO_CHECK(ticker.next());
+        if (state.progress == told) continue;
+        told = state.progress;
+        WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{told}));
+    }
+}
+
+Task<> acquire(Scheduler& scheduler) {
+    WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
+    WEIR_CO_CHECK(state.reporter.open());
+    auto outcome = co_await weir::first_of(weir::all_of(join_sensors(scheduler), run_link(scheduler, state)),
+                                           quit.next(), serve_supervisor(scheduler),
+                                           serve_operator(scheduler), tell_progress(scheduler));
+    if (state.finished) {
+        ending = state.refused ? Ending::refused : Ending::finished;
+        WEIR_CO_CHECK(weir::shielded(1s, state.reporter.tell(scheduler, Record{state.progress})));
+        co_return;
+    }
+    if (outcome) {
+        ending = Ending::stopped;
+        co_return;
+    }
+    WEIR_CO_CHECK(weir::shielded(1s, state.reporter.notice(scheduler, Notice::Kind::trouble,
+                                                           text_of("acquisition", outcome.error()))));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    weir::StartOptions start;
+    if (!read_options(argc, argv, state.options) || !choose_backend(state.options, start)) {
+        return static_cast<int>(Ending::refused);
+    }
+    remember_parent();
+    const int status = weir::run_main<budget>(argc, argv, acquire, start);
+    if (supervisor_is_gone || parent_is_gone()) leave_directory(state.options.directory);
+    return status != 0 ? status : static_cast<int>(ending);
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+//
+// weir-leak-detector: learns what the loop is like, then says when it is no longer so.
+//
+// Acquisition sends samples over a unix socket; each is judged, the state is saved, and then it is acknowledged.
+// Whatever is to be told about a sample (an alarm, a recording's figures) leaves before its state is saved: when the
+// detector is killed in between, the successor judges the sample again, with the same bits, and tells it again. Clients
+// read alarms from a second socket.
+//
+// The state's file outlives the detector; the supervisor removes it. When the supervisor is gone (the end of standard
+// input) nobody else would: then the detector does.
+#include "alarm_server.hpp"
+#include "detector_model.hpp"
+#include "detector_state.hpp"
+#include "program.hpp"
+#include "record_writer.hpp"
+#include "wire.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <optional>
+#include <unistd.h>
+
+namespace {
+
+using namespace leak;
+using namespace std::chrono_literals;
+using weir::Scheduler, weir::Task;
+
+constexpr weir::Budget budget{
+    .frame_bytes = 128 * 1024,
+    .submissions = 32,
+    // clients and one to be turned away; two listeners, acquisition, standard input and output, signals, one to spare
+    .descriptors = AlarmServer::clients_most + 1 + 7,
+    .timer_slots = 16,
+    .grace_ms = 900,
+};
+
+struct Detector {
+    Options options;
+    Reporter reporter;
+    AlarmServer server;
+    std::optional<StateStore> store;
+    DetectorState loaded;
+    DetectorModel model;
+    Progression progression;
+    bool learned_before = false;
+
+    weir::UnixStream peer;  // acquisition
+    RecordReader reader;
+    Record record;
+    std::array<std::byte, 4'096> answers{};
+    std::size_t answers_size = 0;
+};
+
+Detector detector;
+Ending ending = Ending::failed;
+bool supervisor_is_gone = false;
+
+void describe_state() {
+    AlarmLine line{"state: "};
+    if (detector.model.phase() == Phase::learning) {
+        line.append("learning, ")
+            .append(detector.model.samples_count())
+            .append(" of ")
+            .append(learning_samples);
+        line.append(" samples");
+    } else {
+        const Verdict& last = detector.model.last();
+        line.append(last.alarm ? "alarm" : "no alarm").append(", T-squared ").append_fixed(last.statistic, 1);
+        line.append(", threshold ").append_fixed(detector.model.threshold(), 1);
+    }
+    line.append(", recording ").append(detector.progression.place.recording).append('\n');
+    detector.server.set_state(line);
+}
+
+Task<> load_state(Scheduler& scheduler) {
+    const RuntimePath path{detector.options.directory, state_name};
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) co_return co_await weir::fail(weir::Error::from_errno("opening the state's file", errno));
+    detector.store.emplace(fd);  // open until the end
+    switch (detector.store->load(detector.loaded, detector.progression)) {
+        case StateStore::Loaded::nothing: break;
+        case StateStore::Loaded::failed:
+            co_return co_await weir::fail(weir::Error::from_errno("reading the state's file", errno));
+        case StateStore::Loaded::state:
+            detector.model = DetectorModel{detector.loaded};
+            detector.learned_before = true;
+            break;
+        case StateStore::Loaded::damaged: {
+            BoundedText<Notice::text_bytes_max> text{"the saved state is damaged ("};
+            text.append(text_of(detector.store->damage())).append("): everything is learned afresh");
+            detector.progression = {};
+            WEIR_CO_CHECK(detector.reporter.notice(scheduler, Notice::Kind::trouble, text));
+            break;
+        }
+    }
+    describe_state();
+}
+
+/// What a new recording begins with: nothing but the operator's threshold.
+void begin_recording(std::uint32_t recording) {
+    const double factor = detector.model.state().factor;
+    detector.loaded = DetectorState{};
+    detector.loaded.factor = factor;
+    detector.model = DetectorModel{detector.loaded};
+    detector.progression = {.place = {.recording = recording, .next_sequence = 0}, .counts = {}};
+}
+
+void answer(const Record& record) {
+    detector.answers_size += encode(record, std::span{detector.answers}.subspan(detector.answers_size));
+}
+
+Task<> save(Scheduler&) {
+    if (!detector.store->save(detector.model.state(), detector.progression)) {
+        co_return co_await weir::fail(weir::Error::from_errno("saving the state", errno));
+    }
+}
+
+Task<> judge(Scheduler& scheduler, JoinedSample joined) {
+    StreamPlace& place = detector.progression.place;
+    if (joined.recording > place.recording && joined.sequence == 0) begin_recording(joined.recording);
+    if (joined.recording != place.recording || joined.sequence != place.next_sequence) {
+        co_return co_await weir::fail(weir::Errc::invalid, "a sample out of its turn", joined.sequence);
+    }
+    const bool learned = detector.model.phase() == Phase::watching;
+    const Verdict verdict = detector.model.observe(joined.sample.values);
+    if (verdict.phase == Phase::watching)
+        detector.progression.counts.add(verdict.anomaly, joined.sample.labels.anomaly);
+    ++place.next_sequence;
+    describe_state();
+    if (!learned && detector.model.phase() == Phase::watching) {
+        const AlarmLine line = learned_line(joined, detector.model);
+        detector.server.publish(line);
+        BoundedText<Notice::text_bytes_max> text{line.view().substr(0, line.view().size() - 1)};
+        WEIR_CO_CHECK(detector.reporter.notice(scheduler, Notice::Kind::event, text));
+    }
+    if (verdict.change != AlarmLogic::Change::none) {
+        detector.server.publish(alarm_line(joined, verdict));
+        const AlarmChange change{.recording = joined.recording,
+                                 .raised = verdict.change == AlarmLogic::Change::raised,
+                                 .sequence = joined.sequence,
+                                 .time_s = joined.sample.time_s,
+                                 .statistic = verdict.statistic,
+                                 .threshold = verdict.threshold};
+        WEIR_CO_CHECK(detector.reporter.tell(scheduler, Record{change}));
+    }
+    WEIR_CO_CHECK(save(scheduler));
+    answer(Acknowledgement{.recording = joined.recording, .sequence = joined.sequence, .verdict = verdict});
+}
+
+Task<> end_recording(Scheduler& scheduler, RecordingEnd end) {
+    if (end.recording > detector.progression.place.recording && end.samples_count == 0)
+        begin_recording(end.recording);
+    const StreamPlace& place = detector.progression.place;
+    if (end.recording != place.recording || end.samples_count != place.next_sequence) {
+        co_return co_await weir::fail(weir::Errc::invalid, "a recording's end out of its turn",
+                                      end.samples_count);
+    }
+    const Figures figures{end.recording, end.samples_count, detector.progression.counts};
+    WEIR_CO_CHECK(detector.reporter.tell(scheduler, Record{figures}));
+    answer(end);
+}
+
+Task<> take(Scheduler& scheduler) {
+    if (const auto* joined = std::get_if<JoinedSample>(&detector.record)) {
+        WEIR_CO_CHECK(judge(scheduler, *joined));
+    } else if (const auto* end = std::get_if<RecordingEnd>(&detector.record)) {
+        WEIR_CO_CHECK(end_recording(scheduler, *end));
+    } else if (const auto* setting = std::get_if<Setting>(&detector.record)) {
+        detector.model.set_factor(setting->factor);
+        describe_state();
+        WEIR_CO_CHECK(save(scheduler));
+    } else {
+        co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
+    }
+}
+
+/// One connection of acquisition, from Resume to its end.
+Task<> serve_acquisition(Scheduler& scheduler) {
+    detector.reader = RecordReader{};
+    detector.answers_size = 0;
+    const StreamPlace& place = detector.progression.place;
+    answer(Resume{.place = place, .learned_before = detector.learned_before});
+    if (place.next_sequence > 0)
+        answer(Acknowledgement{place.recording, place.next_sequence - 1, detector.model.last()});
+    for (;;) {
+        if (detector.answers_size > 0) {
+            const auto bytes =
+                std::span<const std::byte>{detector.answers}.first(std::exchange(detector.answers_size, 0));
+            WEIR_CO_CHECK(detector.peer.write_all(bytes));
+        }
+        WEIR_CO_TRY(const auto bytes, detector.peer.read(detector.reader.room()));
+        if (bytes.empty()) co_return;
+        detector.reader.filled(bytes.size());
+        // The reader holds 4,096 bytes: its samples' acknowledgements are fewer bytes than themselves.
+        for (;;) {
+            const Decoded decoded = detector.reader.next(detector.record);
+            if (decoded == Decoded::incomplete) break;
+            if (decoded != Decoded::record)
+                co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
+            WEIR_CO_CHECK(take(scheduler));
+        }
+    }
+}
+
+Task<> serve_samples(Scheduler& scheduler) {
+    const RuntimePath path{detector.options.directory, samples_name};
+    WEIR_CO_TRY(auto listener, weir::UnixListener::bind(path.view(), {.mode = 0600, .backlog = 4}));
+    for (;;) {
+        WEIR_CO_TRY(detector.peer, listener.accept());
+        const auto credentials = detector.peer.peer();
+        if (!credentials || (credentials->uid != ::geteuid() && credentials->uid != 0)) continue;
+        const auto served = co_await serve_acquisition(scheduler);
+        detector.peer.close();
+        if (served || served.error() == weir::Errc::peer_lost) continue;
+        // Out of its turn or not to be saved: what this process knows is no longer what acquisition relies on. A
+        // successor begins with what was saved.
+        co_return co_await weir::fail(served.error());
+    }
+}
+
+/// Ends when the supervisor does.
+Task<> serve_supervisor(Scheduler&) {
+    WEIR_CO_TRY(auto input, weir::PipeReader::adopt(STDIN_FILENO));
+    RecordReader reader;
+    for (;;) {
+        WEIR_CO_TRY(const auto bytes, input.read(reader.room()));
+        if (bytes.empty()) break;
+        reader.filled(bytes.size());
+        Record record;
+        while (reader.next(record) == Decoded::record) {
+            if (const auto* limit = std::get_if<ClientLimit>(&record))
+                detector.server.set_limit(limit->clients_max);
+        }
+    }
+    supervisor_is_gone = true;
+}
+
+Task<> detect(Scheduler& scheduler) {
+    WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
+    WEIR_CO_CHECK(detector.reporter.open());
+    const RuntimePath alarms{detector.options.directory, alarms_name};
+    auto loaded = co_await load_state(scheduler);
+    if (loaded) {
+        const auto outcome =
+            co_await weir::first_of(quit.next(), serve_supervisor(scheduler), serve_samples(scheduler),
+                                    detector.server.serve(scheduler, alarms.view()));
+        if (outcome) {
+            ending = Ending::stopped;
+            co_return;
+        }
+        loaded = weir::failure(outcome.error());
+    }
+    WEIR_CO_CHECK(weir::shielded(
+        1s, detector.reporter.notice(scheduler, Notice::Kind::trouble, text_of("detector", loaded.error()))));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    weir::StartOptions start;
+    if (!read_options(argc, argv, detector.options) || !choose_backend(detector.options, start)) {
+        return static_cast<int>(Ending::refused);
+    }
+    remember_parent();
+    const int status = weir::run_main<budget>(argc, argv, detect, start);
+    if (supervisor_is_gone || parent_is_gone()) {
+        ::unlink(RuntimePath{detector.options.directory, state_name}.c_str());
+        leave_directory(detector.options.directory);
+    }
+    return status != 0 ? status : static_cast<int>(ending);
+}

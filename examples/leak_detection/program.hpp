@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// What the programs have in common: how one starts another, how it ends, and where things lie.
+#pragma once
+
+#include "bounded_text.hpp"
+#include "options.hpp"
+
+#include <weir/weir.hpp>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+namespace leak {
+
+/// How a program ended. Any other status, or a signal, is a death: whoever started it may start it again.
+enum class Ending : int {
+    finished = 0,
+    failed = 1,   // try again
+    refused = 3,  // what it was asked to do cannot be done: another try would end alike
+    stopped = 4,  // it was asked to end before it had finished
+};
+
+// What lies in the runtime directory.
+inline constexpr std::string_view samples_name = "samples";
+inline constexpr std::string_view alarms_name = "alarms";
+inline constexpr std::string_view commands_name = "commands";
+inline constexpr std::string_view state_name = "detector.state";
+
+/// A path of the runtime directory. It has room for what a socket's address can hold.
+class RuntimePath {
+public:
+    RuntimePath() = default;
+    RuntimePath(std::string_view directory, std::string_view name);
+
+    std::string_view view() const { return {characters_.data(), size_}; }
+    const char* c_str() const { return characters_.data(); }
+    /// Whether there was room.
+    bool whole() const { return whole_; }
+
+    static constexpr std::size_t size_max = 107;
+
+private:
+    std::array<char, size_max + 1> characters_{};
+    std::size_t size_ = 0;
+    bool whole_ = false;
+};
+
+/// A command line in fixed memory.
+class CommandLine {
+public:
+    CommandLine& add(std::string_view word);
+    CommandLine& add(std::string_view option, std::string_view value) { return add(option).add(value); }
+
+    template <std::integral Integer>
+    CommandLine& add(std::string_view option, Integer value) {
+        return add(option, BoundedText<24>{}.append(value).view());
+    }
+
+    CommandLine& add(std::string_view option, double value);
+
+    std::span<const char* const> words() const { return std::span{words_}.first(words_count_); }
+    /// Whether all words found room.
+    bool whole() const { return whole_; }
+
+private:
+    static constexpr std::size_t words_max = 48;
+    std::array<char, 4'096> characters_{};
+    std::size_t size_ = 0;
+    std::array<const char*, words_max> words_{};
+    std::size_t words_count_ = 0;
+    bool whole_ = true;
+};
+
+/// The beginning of the command line of `program`, which lies in the working directory. Where $WEIR_LEAK_LAUNCHER names
+/// a command (an emulator, say), with blanks between its words, that comes first.
+void begin_command_line(CommandLine& line, std::string_view program);
+
+/// Whether the process that started us is gone. remember_parent() is called first, at start.
+void remember_parent();
+bool parent_is_gone();
+
+/// For the last process that leaves a runtime directory whose supervisor was killed: removes it if it is empty.
+void leave_directory(const char* directory);
+
+/// The options that say what the loop is: for a sensor, and for who starts it.
+void add_source(CommandLine& line, const Options& options);
+
+/// Whoever starts `weir::run_main`: reads the options, or says what is wrong with them and gives false.
+bool read_options(int argc, char** argv, Options& options);
+
+/// The backend that `--backend` names. False, with a message, if there is none of that name.
+bool choose_backend(const Options& options, weir::StartOptions& start);
+
+/// `task: operation: what went wrong`, in a notice's size.
+BoundedText<512> text_of(std::string_view what, const weir::Error& error);
+
+/// `ended with status 1`, `was killed by signal 9 (Killed)`
+BoundedText<64> text_of(const weir::ExitStatus& status);
+
+}  // namespace leak

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Where the sockets, the FIFO and the detector's state lie while the system runs.
+//
+// $WEIR_RUNTIME_DIR/leak_detection if that variable is set, else a fresh directory /tmp/weir-leak-XXXXXX. It is private
+// (0700) and belongs to the user that the other processes run as.
+//
+// One system at a time uses it: the directory itself is locked, which is safe because nobody else can open it. The
+// supervisor hands the locked descriptor to acquisition and detector, so the lock is free only when the last of
+// the three has ended: the next supervisor waits for what a killed one left running, then removes what it left lying.
+#pragma once
+
+#include "bounded_text.hpp"
+
+#include <string_view>
+#include <sys/types.h>
+
+namespace leak {
+
+/// Whom the other processes run as.
+struct RunAs {
+    bool changes = false;  // we are root, and they are somebody else
+    uid_t user = 0;
+    gid_t group = 0;
+};
+
+using RuntimeError = BoundedText<400>;
+
+/// Reads `--user`, `nobody` by default. Without privileges it gives ourselves, whatever is asked for by name must be
+/// ourselves too. Gives an empty text, or what is wrong.
+RuntimeError choose_user(const char* name, RunAs& run_as);
+
+class RuntimeDirectory {
+public:
+    RuntimeDirectory() = default;
+    RuntimeDirectory(const RuntimeDirectory&) = delete;
+    RuntimeDirectory& operator=(const RuntimeDirectory&) = delete;
+    ~RuntimeDirectory() { remove(); }
+
+    /// Makes it, takes the lock, and removes what was left. Waits up to two seconds for the lock. Gives an empty text, or
+    /// what is wrong.
+    RuntimeError open(const RunAs& run_as);
+
+    /// Removes what lies there, and the directory if we made it.
+    void remove();
+
+    const char* path() const { return path_; }
+    /// The descriptor that holds the lock.
+    int lock() const { return lock_; }
+
+private:
+    RuntimeError choose_path(const RunAs& run_as);
+    RuntimeError take_lock(const RunAs& run_as);
+    void sweep() const;
+
+    char path_[128] = "";
+    char base_[128] = "";  // made by us too, if not empty
+    int lock_ = -1;
+};
+
+}  // namespace leak

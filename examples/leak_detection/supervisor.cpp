@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+//
+// weir-leak-supervisor: starts acquisition and detector, starts again what dies, and ends all.
+//
+// It makes the runtime directory, becomes nobody's parent but theirs, and gives each two pipes: from the child's
+// standard output come records of what happens, and into its standard input go records of how it is to work. That
+// second pipe also tells a child that the supervisor is gone. A recording is opened here, with our rights, and handed
+// down; acquisition and detector run as the user that `--user` names.
+//
+// In score mode acquisition is started once per recording; the detector stays.
+#include "alarm_server.hpp"
+#include "recording_file.hpp"
+#include "restart_policy.hpp"
+#include "runtime_directory.hpp"
+#include "supervisor_state.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <unistd.h>
+
+namespace {
+
+using namespace leak;
+using namespace std::chrono_literals;
+using weir::Scheduler, weir::Task;
+
+constexpr weir::Budget budget{
+    .frame_bytes = 64 * 1024,
+    .submissions = 16,
+    .descriptors = 2 * 3 + 2,  // two pipes and a pidfd per child; signals, one to spare
+    .timer_slots = 16,
+    .grace_ms = 2'000,
+};
+
+constexpr int recording_descriptor = 3;
+constexpr int lock_descriptor = 4;
+constexpr std::int64_t leak_of_the_demonstration_s = 500;
+
+/// A child, over all its lives.
+struct Child {
+    Child(std::string_view its_program, std::string_view its_name, weir::Event& its_orders_changed)
+        : program(its_program), name(its_name), orders_changed(&its_orders_changed) {}
+
+    std::string_view program;
+    std::string_view name;
+    weir::Event* orders_changed;
+    weir::Process process;
+    RecordReader reader;
+    Record record;
+    CommandLine command_line;
+};
+
+SupervisorState state;
+RuntimeDirectory directory;
+RunAs run_as;
+char program_directory[1'024];
+std::optional<RecordingFile> recording;
+bool completed = false;
+bool interrupted = false;
+
+Child acquisition{"weir-leak-acquisition", "acquisition", state.operation_changed};
+Child detector{"weir-leak-detector", "the detector", state.limit_changed};
+
+weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
+    CommandLine& line = child.command_line = CommandLine{};
+    begin_command_line(line, child.program);
+    line.add("--directory", directory.path());
+    std::array<weir::PassedFd, 2> passed{weir::PassedFd{directory.lock(), lock_descriptor}, {}};
+    std::size_t passed_count = 1;
+    if (&child == &acquisition) {
+        Options source = state.options;
+        source.labelled = state.scores();
+        if (recording) {
+            source.recording = state.scores() ? state.options.score_files[number] : *state.options.recording;
+            source.descriptor = recording_descriptor;
+            passed[passed_count++] = {recording->fd(), recording_descriptor};
+        }
+        line.add("--number", number);
+        add_source(line, source);
+    } else if (state.options.backend) {
+        line.add("--backend", *state.options.backend);
+    }
+    if (!line.whole()) return weir::failure(weir::Errc::too_large, "a command line");
+    return weir::Process::spawn({
+        .path = line.words().front(),
+        .arguments = line.words(),
+        .directory = program_directory,
+        .input = weir::Stdio::pipe(),
+        .output = weir::Stdio::pipe(),
+        .descriptors = std::span{passed}.first(passed_count),
+        .user = run_as.changes ? static_cast<std::int64_t>(run_as.user) : -1,
+        .group = run_as.changes ? static_cast<std::int64_t>(run_as.group) : -1,
+        .death_signal = SIGTERM,
+        .new_group = true,  // ^C is for the supervisor, which then ends the others in order
+    });
+}
+
+/// What a child tells, until it ends.
+Task<> listen(Scheduler&, Child& child) {
+    for (;;) {
+        WEIR_CO_TRY(const auto bytes, child.process.output.read(child.reader.room()));
+        if (bytes.empty()) co_return;
+        child.reader.filled(bytes.size());
+        Decoded decoded = child.reader.next(child.record);
+        for (; decoded == Decoded::record; decoded = child.reader.next(child.record))
+            state.take(child.record);
+        if (decoded != Decoded::incomplete)
+            co_return co_await weir::fail(weir::Errc::invalid, "a record of a child");
+    }
+}
+
+/// Tells a child how to work, and again after each change.
+Task<> give_orders(Scheduler&, Child& child) {
+    for (;;) {
+        child.orders_changed->reset();
+        std::array<std::byte, record_bytes_max> bytes;
+        const Record orders = &child == &acquisition ? Record{state.operation} : Record{state.limit};
+        const auto size = encode(orders, bytes);
+        const auto written =
+            co_await child.process.input.write_all(std::span<const std::byte>{bytes}.first(size));
+        // A child that is dying tells so elsewhere.
+        if (!written && written.error() != weir::Errc::peer_lost)
+            co_return co_await weir::fail(written.error());
+        WEIR_CO_CHECK(child.orders_changed->wait());
+    }
+}
+
+/// A gentle end, then a hard one.
+Task<> end(Scheduler& scheduler, Child& child) {
+    std::ignore = child.process.signal(SIGTERM);
+    std::ignore = co_await listen(scheduler, child).within(500ms);
+    const auto exit = co_await child.process.exit().within(200ms);
+    if (!exit) std::ignore = child.process.signal(SIGKILL);
+    child.process = weir::Process{};
+}
+
+/// One life of a child.
+Task<Ending> live(Scheduler& scheduler, Child& child, std::uint32_t number) {
+    child.reader = RecordReader{};
+    WEIR_CO_TRY(child.process, start(child, number));
+    const auto told = co_await weir::first_of(listen(scheduler, child), give_orders(scheduler, child));
+    if (!told) {
+        std::ignore = co_await weir::shielded(900ms, end(scheduler, child));
+        co_return co_await weir::fail(told.error());
+    }
+    auto exit = co_await weir::shielded(1s, child.process.exit());
+    if (!exit) {
+        std::ignore = child.process.signal(SIGKILL);
+        exit = co_await weir::shielded(1s, child.process.exit());
+    }
+    child.process = weir::Process{};
+    if (!exit) co_return co_await weir::fail(exit.error());
+    const auto ending = static_cast<Ending>(exit->value);
+    if (!exit->signaled && (ending == Ending::finished || ending == Ending::refused)) co_return ending;
+    Console::Line line{child.name};
+    state.console.trouble(line.append(' ').append(text_of(*exit).view()).view());
+    co_return Ending::failed;
+}
+
+/// All lives of a child, until it has finished or cannot.
+Task<Ending> keep(Scheduler& scheduler, Child& child, std::uint32_t number) {
+    RestartPolicy policy;
+    for (;;) {
+        WEIR_CO_TRY(const Ending ending, live(scheduler, child, number));
+        if (ending != Ending::failed) co_return ending;
+        const auto pause = policy.died(scheduler.now());
+        Console::Line line{child.name};
+        if (!pause) {
+            line.append(" died ").append(RestartPolicy::restarts_max + 1).append(" times within ");
+            state.console.trouble(line.append(RestartPolicy::window / 1s).append(" s: giving up").view());
+            co_return co_await weir::fail(weir::Errc::peer_lost, "supervisor");
+        }
+        state.console.trouble(line.append(" is started again").view());
+        WEIR_CO_CHECK(weir::sleep_for(*pause));
+    }
+}
+
+Task<> keep_detector(Scheduler& scheduler) {
+    WEIR_CO_TRY(const Ending ending, keep(scheduler, detector, 0));
+    std::ignore = ending;
+    co_return co_await weir::fail(weir::Errc::invalid, "the detector, which refused to work");
+}
+
+/// False where there is no such file; it is told then.
+bool open_recording(std::uint32_t number) {
+    recording.reset();
+    if (!state.scores() && !state.options.recording) return true;
+    recording.emplace(state.scores() ? state.options.score_files[number] : *state.options.recording);
+    if (recording->error().empty()) return true;
+    state.console.trouble(recording->error());
+    return false;
+}
+
+/// Each recording once, one after the other; or the simulated loop.
+Task<> run_recordings(Scheduler& scheduler) {
+    const auto count = static_cast<std::uint32_t>(state.scores() ? state.options.score_files_count : 1);
+    for (std::uint32_t number = 0; number < count; ++number) {
+        if (!open_recording(number)) {
+            state.refuse_recording();
+            continue;
+        }
+        WEIR_CO_TRY(const Ending ending, keep(scheduler, acquisition, number));
+        if (ending == Ending::refused) {
+            state.refuse_recording();
+        } else if (!state.end_recording(number)) {
+            co_return co_await weir::fail(weir::Errc::invalid,
+                                          "supervisor: a recording ended without figures");
+        }
+    }
+    completed = true;
+}
+
+Task<> serve_signals(Scheduler&, weir::SignalSet& signals) {
+    for (;;) {
+        WEIR_CO_TRY(const auto info, signals.next());
+        if (info.signal != SIGHUP) {
+            interrupted = true;
+            co_return;
+        }
+        if (state.options.config == nullptr) {
+            state.console.trouble("SIGHUP: there is no --config to read again");
+        } else if (state.read_settings()) {
+            Console::Line line{"SIGHUP: read "};
+            line.append(state.options.config).append(" again: threshold factor ");
+            line.append_fixed(state.operation.factor > 0 ? state.operation.factor : factor_default, 2);
+            state.console.event(line.append(", clients ").append(state.limit.clients_max).view());
+        }
+    }
+}
+
+Task<> show_status(Scheduler& scheduler) {
+    weir::Ticker ticker{100ms};
+    for (;;) {
+        WEIR_CO_CHECK(ticker.next());
+        const auto line = state.status_text();
+        if (!state.scores()) state.console.status(line.view(), scheduler.now());
+        if (state.console.broken()) co_return co_await weir::fail(weir::Errc::peer_lost, "standard output");
+    }
+}
+
+Task<> wait_for_verdict(Scheduler&) {
+    WEIR_CO_CHECK(state.decided.wait());
+    completed = true;
+}
+
+Task<> supervise(Scheduler& scheduler) {
+    WEIR_CO_TRY(auto signals, weir::SignalSet::block({SIGINT, SIGTERM, SIGHUP}));
+    if (!state.scores()) {
+        Console::Line line{"alarms:   nc -U "};
+        state.console.event(line.append(directory.path()).append('/').append(alarms_name).view());
+        line.clear();
+        line.append("commands: echo status > ").append(directory.path()).append('/').append(commands_name);
+        state.console.event(line.append("   (pause, resume, threshold X, status)").view());
+    }
+    const auto outcome = co_await weir::first_of(serve_signals(scheduler, signals), keep_detector(scheduler),
+                                                 run_recordings(scheduler), show_status(scheduler),
+                                                 wait_for_verdict(scheduler));
+    if (!outcome) co_return co_await weir::fail(outcome.error());
+}
+
+/// Everything that may use the heap and the user database happens before weir starts.
+bool prepare() {
+    state.limit.clients_max = AlarmServer::clients_default;
+    state.console.open();
+    auto error = choose_user(state.options.user, run_as);
+    const auto size = ::readlink("/proc/self/exe", program_directory, sizeof(program_directory) - 1);
+    if (error.empty() && size <= 0) error.append("/proc is needed to find the other programs");
+    if (size > 0) {
+        program_directory[size] = '\0';
+        *std::strrchr(program_directory, '/') = '\0';
+    }
+    if (error.empty() && !state.read_settings()) return false;
+    if (error.empty()) error = directory.open(run_as);
+    if (!error.empty()) state.console.trouble(error.view());
+    return error.empty();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    constexpr int usage_status = 2;
+    weir::StartOptions start_options;
+    if (!read_options(argc, argv, state.options) || !choose_backend(state.options, start_options))
+        return usage_status;
+    if (state.options.help) {
+        std::printf("usage: weir-leak-supervisor [option]...\n%s", options_help().data());
+        return 0;
+    }
+    const bool simulated = !state.scores() && !state.options.recording;
+    state.judges_leak = state.options.leak_at_s.has_value();
+    if (state.judges_leak && !state.options.seconds) {
+        state.options.seconds = *state.options.leak_at_s + SupervisorState::leak_alarm_within_s + 1;
+    } else if (simulated && !state.judges_leak) {
+        state.options.leak_at_s = leak_of_the_demonstration_s;
+    }
+    if (!prepare()) return 1;
+    const int status = weir::run_main<budget>(argc, argv, supervise, start_options);
+    const bool in_order =
+        status == 0 && (completed || (interrupted && !state.scores() && !state.judges_leak));
+    const int verdict = state.conclude(in_order);
+    directory.remove();
+    return status != 0 ? status : verdict;
+}
