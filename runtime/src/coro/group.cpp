@@ -52,7 +52,7 @@ void Group::note(const Error& error) noexcept {
         return;
     }
     if (!error_) error_ = error;
-    stop_all();
+    request_stop();
 }
 
 bool Group::start(const Start& start, Task<>::Wait& body) noexcept {
@@ -79,10 +79,10 @@ void Group::end_body() noexcept {
     // The first error is the result: what a child says while it is being stopped for this one comes second.
     const Error& error = body_result_->error();
     if (!error_ && !(scope_.stopped() && error == Errc::cancelled)) error_ = error;
-    stop_all();
+    request_stop();
 }
 
-void Group::stop_all() noexcept {
+void Group::request_stop() noexcept {
     scope_.request_stop();
     if (parent_->parent() == nullptr) context_->note_stopping();
 }

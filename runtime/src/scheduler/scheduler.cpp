@@ -5,6 +5,7 @@
 
 #include "backend/choice.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -66,7 +67,6 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     }
     const StorageLayout layout = storage_layout(budget_);
     if (!memory_started_) {
-        memory_started_ = true;
         if (!frames.cut_in_advance(budget_.frame_classes)) {
             return failure(Errc::invalid, "Budget::frame_classes, which do not fit into Budget::frame_bytes");
         }
@@ -74,6 +74,7 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
         for (std::size_t i = 0; i < budget_.descriptors; ++i) ::new (entries + i) DescriptorEntry;
         descriptors_.start({entries, budget_.descriptors});
+        memory_started_ = true;
     }
     WEIR_ASSERT(backend_size_max() <= backend_storage_.size());
     const BackendNeeds needs{descriptors_, budget_.submissions, &options.simulation};
@@ -158,6 +159,7 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
     timers.fire_due(turn_time, timers_max);
     run_items();
     if (root_->item.done) return {};
+    if (turn_time >= patience_ends()) on_stuck();
     const bool waits = may_wait && ready.empty();
     if (!waits && backend_->in_flight() == 0) return {};
     return backend_->wait(waits ? wait_until() : Instant::min());
@@ -189,13 +191,13 @@ void Scheduler::run_item_timed(ReadyItem& item) noexcept {
     if (size > 0) report(std::string_view(line));
 }
 
-Instant Scheduler::wait_until() noexcept {
-    const Instant next = timers.next();
-    if (stopping_since == never || !exits_when_stuck_ || budget_.grace_ms == 0) return next;
-    const Instant patience_ends = after(stopping_since, std::chrono::milliseconds(budget_.grace_ms));
-    if (turn_time >= patience_ends) on_stuck();
-    return patience_ends < next ? patience_ends : next;
+// Asked in every turn: a stopped program may also hang by never waiting.
+Instant Scheduler::patience_ends() const noexcept {
+    if (stopping_since == never || !exits_when_stuck_ || budget_.grace_ms == 0) return never;
+    return after(stopping_since, std::chrono::milliseconds(budget_.grace_ms));
 }
+
+Instant Scheduler::wait_until() const noexcept { return std::min(timers.next(), patience_ends()); }
 
 void Scheduler::on_stuck() noexcept {
     dump(STDERR_FILENO);

@@ -48,7 +48,7 @@ public:
     Result<void> spawn(Task<> child, Priority priority = Priority::normal) noexcept;
 
     /// Asks the body and all children to stop.
-    void request_stop() noexcept { scope_.request_stop(); }
+    void request_stop() noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return live_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
 
@@ -80,7 +80,6 @@ private:
     static void body_ended(ReadyItem& item) noexcept;
     void end_body() noexcept;
     void note(const Error& error) noexcept;
-    void stop_all() noexcept;
 
     StopScope scope_;
     std::span<Slot> slots_;

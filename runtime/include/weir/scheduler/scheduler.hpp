@@ -168,7 +168,8 @@ private:
     Result<void> turn(bool may_wait) noexcept;
     void run_items() noexcept;
     void run_item_timed(ReadyItem& item) noexcept;
-    [[nodiscard]] Instant wait_until() noexcept;
+    [[nodiscard]] Instant patience_ends() const noexcept;
+    [[nodiscard]] Instant wait_until() const noexcept;
     void finish_root() noexcept;
     void on_stuck() noexcept;
 

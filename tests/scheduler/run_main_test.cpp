@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+#include <weir/weir.hpp>
+
+#include "support/child.hpp"
+#include "support/skip.hpp"
+
+#include "program.hpp"
+
+#include <string>
+
+using namespace std::chrono_literals;
+using weir::Errc;
+using weir::Scheduler;
+using weir::Task;
+using weir::test::ChildEnd;
+using weir::test::options_of_this_run;
+using weir::test::run_in_child;
+
+namespace {
+
+constexpr weir::Budget short_grace{.frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 8, .grace_ms = 30};
+constexpr weir::Budget divided_badly{.frame_bytes = 1'024, .frame_classes = {{{512, 3}}}};
+
+template <weir::Budget budget = weir::small_budget, class Serve>
+ChildEnd end_of(Serve serve, const weir::StartOptions& options = options_of_this_run()) {
+    return run_in_child([&] {
+        std::string name = "program";
+        std::string argument = "argument";
+        char* arguments[] = {name.data(), argument.data(), nullptr};
+        return weir::run_main<budget>(2, arguments, serve, options);
+    });
+}
+
+Task<> ends_well(Scheduler&) { WEIR_CO_CHECK(weir::sleep_for(1ms)); }
+Task<> ends_badly(Scheduler&) { co_return co_await weir::fail(Errc::in_use, "bind", 4711); }
+Task<> takes_arguments(Scheduler&, weir::Arguments arguments) {
+    if (arguments.size() != 2 || std::string(arguments[1]) != "argument") {
+        co_return co_await weir::fail(Errc::invalid, "arguments");
+    }
+}
+
+Task<> ignores_its_stop(Scheduler&) {
+    const auto slept = co_await weir::shielded(1h, weir::sleep_for(2h));
+    WEIR_CO_CHECK(slept);
+}
+Task<> stops_the_program(Scheduler& scheduler) {
+    WEIR_CO_CHECK(weir::yield());
+    scheduler.request_stop();
+}
+Task<> stuck(Scheduler& scheduler) {
+    WEIR_CO_CHECK(weir::all_of(ignores_its_stop(scheduler), stops_the_program(scheduler)));
+}
+Task<> stuck_in_first_of(Scheduler& scheduler) {
+    WEIR_CO_CHECK(weir::first_of(ignores_its_stop(scheduler), ends_well(scheduler)));
+}
+Task<> body_that_stops(Scheduler& scheduler, weir::Group& group) {
+    WEIR_CO_CHECK(group.spawn(ignores_its_stop(scheduler)));
+    WEIR_CO_CHECK(weir::yield());
+    group.request_stop();
+}
+Task<> stuck_in_group(Scheduler& scheduler) { WEIR_CO_CHECK(weir::with_group<2>(scheduler, body_that_stops)); }
+Task<> spins_for_ever(Scheduler&) {
+    for (;;) {
+        const auto yielded = co_await weir::yield();
+        static_cast<void>(yielded);   // the bug that this is about
+    }
+}
+Task<> stuck_spinning(Scheduler& scheduler) {
+    WEIR_CO_CHECK(weir::all_of(spins_for_ever(scheduler), stops_the_program(scheduler)));
+}
+Task<> slow_but_in_time(Scheduler& scheduler) {
+    const auto both = co_await weir::all_of(weir::shielded(1h, weir::sleep_for(5ms)), stops_the_program(scheduler));
+    WEIR_CO_CHECK(both);
+}
+/// The stop of a part of the program, long ago, does not count against what goes on after it.
+Task<> goes_on(Scheduler& scheduler) {
+    const auto first = co_await weir::first_of(weir::sleep_for(1h), weir::yield());
+    if (first.index() != 1) co_return co_await weir::fail(Errc::invalid, "first_of");
+    const auto body = [](Scheduler&, weir::Group& group) -> Task<> {
+        group.request_stop();
+        co_return;
+    };
+    WEIR_CO_CHECK(weir::with_group<1>(scheduler, body));
+    WEIR_CO_CHECK(weir::sleep_for(60ms));
+}
+
+void check_stuck(const ChildEnd& end, const std::string& task) {
+    INFO(end.errors);
+    CHECK(end.exit_status == 70);
+    CHECK(end.errors.find(task) != std::string::npos);
+    CHECK(end.errors.find("awaits") != std::string::npos);
+    CHECK(end.errors.find("run_main: the stopped program does not end (") != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("a program that ends well exits with 0 and says nothing") {
+    const auto end = end_of(ends_well);
+    CHECK(end.exit_status == 0);
+    CHECK(end.errors.empty());
+    CHECK(end_of(takes_arguments).exit_status == 0);
+}
+
+TEST_CASE("a program that fails exits with 1 and one line on standard error") {
+    const auto end = end_of(ends_badly);
+    CHECK(end.exit_status == 1);
+    CHECK(end.errors == "bind: already in use (by process 4711)\n");
+}
+
+TEST_CASE("a program whose scheduler cannot start exits with 1 and says why") {
+    const auto end = end_of<divided_badly>(ends_well);
+    CHECK(end.exit_status == 1);
+    CHECK(end.errors.find("Budget::frame_classes") != std::string::npos);
+}
+
+TEST_CASE("a stopped program that does not end in its grace exits with 70 and names its tasks") {
+    check_stuck(end_of<short_grace>(stuck), "ignores_its_stop");
+    check_stuck(end_of<short_grace>(stuck_in_first_of), "ignores_its_stop");
+    check_stuck(end_of<short_grace>(stuck_in_group), "ignores_its_stop");
+}
+
+TEST_CASE("a stopped program that spins instead of ending exits with 70 too") {
+    if (weir::test::on_simulated()) weir::test::skip("simulated time stands still while anything is ready");
+    check_stuck(end_of<short_grace>(stuck_spinning), "spins_for_ever");
+}
+
+TEST_CASE("a stopped program that ends in its grace exits as its root task says") {
+    const auto end = end_of<short_grace>(slow_but_in_time);
+    CHECK(end.errors.empty());
+    CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("the end of one part of a program does not count as the program's stop") {
+    const auto end = end_of<short_grace>(goes_on);
+    CHECK(end.errors.empty());
+    CHECK(end.exit_status == 0);
+}
