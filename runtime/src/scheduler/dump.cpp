@@ -4,12 +4,39 @@
 // are found through the Pending objects, each of which can describe itself.
 #include "weir/scheduler/scheduler.hpp"
 
+#include <algorithm>
 #include <cinttypes>
+#include <cstdarg>
 #include <cstdio>
 #include <unistd.h>
 
 namespace weir {
 namespace {
+
+// One line of text; what does not fit is cut.
+class Line {
+public:
+    /// Indented by `depth`, up to a third of the line.
+    explicit Line(int depth) noexcept { add("%*s", std::min(depth * 2, capacity / 3), ""); }
+
+    [[gnu::format(printf, 2, 3)]] void add(const char* format, ...) noexcept {
+        std::va_list arguments;
+        va_start(arguments, format);
+        const int room = capacity - size_;
+        const int wanted = std::vsnprintf(text_ + size_, static_cast<std::size_t>(room), format, arguments);
+        va_end(arguments);
+        if (wanted > 0) size_ += std::min(wanted, room - 1);
+    }
+    void write(int fd) noexcept {
+        text_[size_] = '\n';   // in the place of the terminator
+        [[maybe_unused]] const auto written = ::write(fd, text_, static_cast<std::size_t>(size_) + 1);
+    }
+
+private:
+    static constexpr int capacity = 384;
+    char text_[capacity];
+    int size_ = 0;
+};
 
 class TreePrinter final : public PendingVisitor {
 public:
@@ -63,33 +90,22 @@ private:
     }
 
     void line(const TaskState& task) noexcept {
-        char text[256];
-        int size =
-            std::snprintf(text, sizeof(text), "%*s%s:%" PRIu32, depth_ * 2, "", task.function(), task.line());
+        Line line(depth_);
+        line.add("%s:%" PRIu32, task.function(), task.line());
         if (task.awaiting() == nullptr) {
-            size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "  %s\n",
-                                  !task.started() ? "not started" : "running");
-            write(text, size);
-            return;
+            line.add("  %s", !task.started() ? "not started" : "running");
+        } else {
+            const Awaited awaited(*task.awaiting());
+            line.add("  awaits %s", awaited.innermost());
+            details(line, awaited);
+            line.add("  for %" PRId64 " ms%s", ms(now_ - task.since()), task.queued() ? ", ready" : "");
         }
-        const Awaited awaited(*task.awaiting());
-        size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "  awaits %s",
-                              awaited.innermost());
-        size = details(text, size, sizeof(text), awaited.fd(), awaited.until());
-        size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size),
-                              "  for %" PRId64 " ms%s\n", ms(now_ - task.since()),
-                              task.queued() ? ", ready" : "");
-        write(text, size);
+        line.write(out_);
     }
 
-    int details(char* text, int size, std::size_t capacity, int fd, Instant until) const noexcept {
-        if (fd >= 0)
-            size += std::snprintf(text + size, capacity - static_cast<std::size_t>(size), " fd %d", fd);
-        if (until != never) {
-            size += std::snprintf(text + size, capacity - static_cast<std::size_t>(size),
-                                  " (deadline in %" PRId64 " ms)", ms(until - now_));
-        }
-        return size;
+    void details(Line& line, const Awaited& awaited) const noexcept {
+        if (awaited.fd() >= 0) line.add(" fd %d", awaited.fd());
+        if (awaited.until() != never) line.add(" (deadline in %" PRId64 " ms)", ms(awaited.until() - now_));
     }
 
     // Below a task: its child tasks, and the arms of a combinator that are operations.
@@ -125,18 +141,11 @@ private:
     }
 
     void operation(const Pending& pending) noexcept {
-        char text[160];
         const Awaited awaited(pending);
-        int size =
-            std::snprintf(text, sizeof(text), "%*s(arm)  awaits %s", depth_ * 2, "", awaited.innermost());
-        size = details(text, size, sizeof(text), awaited.fd(), awaited.until());
-        size += std::snprintf(text + size, sizeof(text) - static_cast<std::size_t>(size), "\n");
-        write(text, size);
-    }
-
-    void write(const char* text, int size) const noexcept {
-        if (size > 0) [[maybe_unused]]
-            const auto written = ::write(out_, text, static_cast<std::size_t>(size));
+        Line line(depth_);
+        line.add("(arm)  awaits %s", awaited.innermost());
+        details(line, awaited);
+        line.write(out_);
     }
 
     int out_;
@@ -147,14 +156,11 @@ private:
 }  // namespace
 
 void Scheduler::dump(int fd) const noexcept {
-    char head[320];
-    const int size =
-        std::snprintf(head, sizeof(head),
-                      "weir: %zu tasks, %zu timers, %zu of %zu descriptors, %zu of %zu frame bytes, %s\n",
-                      frames.live(), timers.count(), descriptors_.count(), descriptors_.capacity(),
-                      frames.cut_size(), frames.capacity(), reason_.data());
-    if (size > 0) [[maybe_unused]]
-        const auto written = ::write(fd, head, static_cast<std::size_t>(size));
+    Line head(0);
+    head.add("weir: %zu tasks, %zu timers, %zu of %zu descriptors, %zu of %zu frame bytes, %s", frames.live(),
+             timers.count(), descriptors_.count(), descriptors_.capacity(), frames.cut_size(), frames.capacity(),
+             reason_.data());
+    head.write(fd);
     if (!root_) return;
     TreePrinter printer(fd, now());
     printer.on_task(*root_->task);
