@@ -46,7 +46,7 @@ TEST_CASE("blocks do not overlap, are aligned, and are used again") {
                 const std::size_t index = random() % live.size();
                 const auto [memory, size] = live[index];
                 REQUIRE(std::all_of(memory, memory + size,
-                                    [&](unsigned char byte) { return byte == static_cast<unsigned char>(size); }));
+                                    [expected = static_cast<unsigned char>(size)](unsigned char byte) { return byte == expected; }));
                 arena.pool.release(memory, size);
                 live.erase(live.begin() + static_cast<std::ptrdiff_t>(index));
                 continue;
