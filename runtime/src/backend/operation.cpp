@@ -90,6 +90,7 @@ DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
     ++entry->generation;
     entry->nonblocking = nonblocking;
     entry->armed = 0;
+    entry->untried = 0;
     entry->foreign = false;
     entry->external = false;
     if (++count_ > peak_) peak_ = count_;

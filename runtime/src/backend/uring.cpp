@@ -4,6 +4,10 @@
 // above). Then a read from a pipe or stream socket is left to the queue, which moves the data itself; everything
 // else is a poll through the queue, followed by the try. Writes through the queue would be several times dearer.
 //
+// The queue tries a read itself as soon as it gets it. So when a descriptor was empty the last time, which in
+// request and reply it is each time, a direct try beforehand would be a system call for nothing: the next few reads
+// are left to the queue at once. Guessing wrong costs time and nothing else.
+//
 // A cancel is a submission of its own. It may still be queued when its operation completes, and would then hit
 // whatever operation next lives at the same address: so an operation that was cancelled is done only when both
 // completions have been seen. Tags are the operation's address, with the lowest bit set for its cancel.
@@ -19,6 +23,8 @@ namespace weir {
 namespace {
 
 constexpr std::uint64_t cancel_bit = 1;
+// Then one is tried again, lest a stream that is never empty goes the long way for ever.
+constexpr std::uint8_t untried_max = 16;
 
 std::uint64_t tag_of(const Operation& operation) noexcept {
     return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&operation));
@@ -85,6 +91,18 @@ long UringBackend::queue(Operation& operation, bool transfer) noexcept {
     return 0;
 }
 
+long UringBackend::attempt(Operation& operation) noexcept {
+    if (!moved_by_queue(operation)) return attempt_now(operation);
+    std::uint8_t& untried = operation.entry->untried;
+    if (untried > 0) {
+        --untried;
+        return -EAGAIN;
+    }
+    const long result = attempt_now(operation);
+    if (result == -EAGAIN) untried = untried_max;
+    return result;
+}
+
 long UringBackend::submit(Operation& operation) noexcept {
     // The queue's poll calls a regular file ready; epoll refuses to wait for one. Looked at once per descriptor.
     DescriptorEntry& entry = *operation.entry;
@@ -127,6 +145,9 @@ void UringBackend::on_completion(std::uint64_t tag, int result) noexcept {
     if ((tag & cancel_bit) == 0) {
         const bool transfer = moved_by_queue(operation);
         long outcome = result;
+        // A full buffer means that there is likely more to read.
+        if (transfer && result >= 0 && static_cast<std::size_t>(result) == operation.size)
+            operation.entry->untried = 0;
         // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
         if (!transfer && result >= 0) outcome = attempt_now(operation);
         if (outcome == -EINTR) outcome = -EAGAIN;

@@ -18,7 +18,7 @@ public:
     Result<void> start(unsigned submissions) noexcept;
 
     [[nodiscard]] const char* name() const noexcept override { return "io_uring"; }
-    [[nodiscard]] long attempt(Operation& operation) noexcept override { return attempt_now(operation); }
+    [[nodiscard]] long attempt(Operation& operation) noexcept override;
     [[nodiscard]] long submit(Operation& operation) noexcept override;
     void cancel(Operation& operation) noexcept override;
     void forget(DescriptorEntry&) noexcept override {}

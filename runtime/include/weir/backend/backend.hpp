@@ -5,7 +5,7 @@
 // A backend is used by one thread. It owes the scheduler this, and docs/backends.md says more for those who port
 // weir to another one:
 //
-//   - attempt() tries without waiting. It has no memory of it: nothing is submitted.
+//   - attempt() tries without waiting; it may also guess that it would have to. Nothing is submitted.
 //   - submit() takes an operation that would wait. `done` is called exactly once for it, from wait() or from
 //     cancel(), never from submit(). If submit() returns an error the operation was not taken.
 //   - cancel() is a request. The operation's `done` comes, now or later, with -ECANCELED or with what it had

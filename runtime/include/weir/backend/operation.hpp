@@ -31,6 +31,7 @@ struct DescriptorEntry {
     std::uint32_t generation = 0;
     bool nonblocking = false;    ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
     std::uint8_t armed = 0;      ///< the backend's own note: what the kernel was asked to report, or can be
+    std::uint8_t untried = 0;    ///< the backend's own note: reads that it does not try before it queues them
     bool foreign = false;        ///< belongs to a caller of readable()/writable(), not to a handle
     bool external = false;       ///< other threads may make it ready (for the simulated backend)
     Operation* waiting[2] = {};  ///< submitted, not yet done; indexed by Direction
