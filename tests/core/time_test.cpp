@@ -30,6 +30,14 @@ TEST_CASE("a negative span means now") {
     CHECK(after(instant_of_ns(5), 0ns) == instant_of_ns(5));
 }
 
+TEST_CASE("the recent time is never ahead of the time") {
+    for (int i = 0; i < 1'000; ++i) {
+        const Instant recent = weir::MonotonicClock::recent();
+        REQUIRE(recent <= weir::MonotonicClock::now());
+        REQUIRE(recent > instant_of_ns(0));
+    }
+}
+
 TEST_CASE("instants before zero can be added to") {
     CHECK(after(instant_of_ns(-5), 7ns) == instant_of_ns(2));
     CHECK(after(Instant::min(), 1ns) == Instant::min() + 1ns);

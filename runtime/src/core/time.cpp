@@ -4,11 +4,23 @@
 #include <time.h>
 
 namespace weir {
+namespace {
+
+MonotonicClock::time_point read(clockid_t clock) noexcept {
+    timespec now;
+    ::clock_gettime(clock, &now);  // cannot fail: the clock exists and the pointer is good
+    return MonotonicClock::time_point(std::chrono::seconds(now.tv_sec) +
+                                      std::chrono::nanoseconds(now.tv_nsec));
+}
+
+}  // namespace
 
 MonotonicClock::time_point MonotonicClock::now() noexcept {
-    timespec now;
-    ::clock_gettime(CLOCK_MONOTONIC, &now);  // cannot fail: the clock exists and the pointer is good
-    return time_point(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+    return read(CLOCK_MONOTONIC);
+}
+
+MonotonicClock::time_point MonotonicClock::recent() noexcept {
+    return read(CLOCK_MONOTONIC_COARSE);
 }
 
 }  // namespace weir

@@ -154,8 +154,15 @@ void Scheduler::request_stop() noexcept {
     root_->scope.request_stop();
 }
 
+Instant Scheduler::time_of_turn() const noexcept {
+    if (simulated_) return *backend_->clock();
+    // Timers and patience want it exact. Without them it only tells since when a task waits.
+    if (timers.count() > 0 || stopping_since != never) return MonotonicClock::now();
+    return std::max(turn_time, MonotonicClock::recent());
+}
+
 Result<void> Scheduler::turn(bool may_wait) noexcept {
-    turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
+    turn_time = time_of_turn();
     timers.fire_due(turn_time, timers_max);
     run_items();
     if (root_->item.done) return {};
@@ -197,7 +204,9 @@ Instant Scheduler::patience_ends() const noexcept {
     return after(stopping_since, std::chrono::milliseconds(budget_.grace_ms));
 }
 
-Instant Scheduler::wait_until() const noexcept { return std::min(timers.next(), patience_ends()); }
+Instant Scheduler::wait_until() const noexcept {
+    return std::min(timers.next(), patience_ends());
+}
 
 void Scheduler::on_stuck() noexcept {
     dump(STDERR_FILENO);

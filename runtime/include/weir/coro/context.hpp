@@ -31,16 +31,17 @@ public:
     ReadyList ready;
     TimerWheel timers;
     int credit = credit_full;
-    int turn_left = 0;   ///< items that this turn may still run before the backend is entered
+    int turn_left = 0;  ///< items that this turn may still run before the backend is entered
 
     /// The time as this scheduler sees it, read now: monotonic, or simulated.
     [[nodiscard]] Instant now() const noexcept { return simulated_ ? turn_time : MonotonicClock::now(); }
 
     void note_stopping() noexcept {
-        if (stopping_since == never) stopping_since = turn_time;
+        if (stopping_since == never) stopping_since = now();
     }
 
-    Instant turn_time{};  ///< when the current turn began
+    /// When the current turn began; some milliseconds old while no timer is armed.
+    Instant turn_time{};
     std::uint64_t tasks_started = 0;
     /// When the root task's own scope, or one that the root task awaits, was asked to stop; `never` before.
     Instant stopping_since = never;

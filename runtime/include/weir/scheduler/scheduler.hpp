@@ -166,6 +166,7 @@ private:
     Result<void> bind_root(TaskState& task) noexcept;
     Result<void> run_root() noexcept;
     Result<void> turn(bool may_wait) noexcept;
+    [[nodiscard]] Instant time_of_turn() const noexcept;
     void run_items() noexcept;
     void run_item_timed(ReadyItem& item) noexcept;
     [[nodiscard]] Instant patience_ends() const noexcept;
