@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weir/io/fifo.hpp"
 
+#include "sys/path.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -36,8 +38,7 @@ FifoReader& FifoReader::operator=(FifoReader&& other) noexcept {
 
 Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& options) noexcept {
     constexpr const char* operation = "fifo create";
-    if (path.empty() || path.size() > path_max)
-        return failure(Errc::too_large, operation, path.size(), path_max);
+    if (const auto wrong = sys::path_error(path, path_max, operation)) return failure(*wrong);
     FifoReader reader;
     std::memcpy(reader.path_.data(), path.data(), path.size());
     const char* const name = reader.path_.data();
@@ -149,8 +150,8 @@ void OpenFifo::Wait::pause_longer() noexcept {
 }
 
 bool OpenFifo::Wait::start(const Start& start) noexcept {
-    if (path_size_ == 0 || path_size_ > FifoReader::path_max) {
-        set_error({.code = Errc::too_large, .operation = name(), .a = path_size_, .b = FifoReader::path_max});
+    if (const auto wrong = sys::path_error({path_.data(), path_size_}, FifoReader::path_max, name())) {
+        set_error(*wrong);
         return true;
     }
     if (open_once()) return true;

@@ -7,6 +7,7 @@
 
 #include "sys/calls.hpp"
 #include "sys/lock_file.hpp"
+#include "sys/path.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -157,8 +158,8 @@ void ConnectUnix::Wait::pause_longer() noexcept {
 }
 
 bool ConnectUnix::Wait::start(const Start& start) noexcept {
-    if (path_size_ == 0 || path_size_ > path_max) {
-        set_error({.code = Errc::too_large, .operation = name(), .a = path_size_, .b = path_max});
+    if (const auto wrong = sys::path_error({path_.data(), path_size_}, path_max, name())) {
+        set_error(*wrong);
         return true;
     }
     Fd fd = new_socket();
@@ -202,8 +203,7 @@ UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
 }
 
 Result<UnixListener> UnixListener::bind(std::string_view path, const UnixListenerOptions& options) noexcept {
-    if (path.empty() || path.size() > path_max)
-        return failure(Errc::too_large, "unix bind", path.size(), path_max);
+    if (const auto wrong = sys::path_error(path, path_max, "unix bind")) return failure(*wrong);
     UnixListener listener;
     std::memcpy(listener.path_.data(), path.data(), path.size());
     const char* const name = listener.path_.data();

@@ -28,7 +28,8 @@ public:
     explicit UnixStream(Fd fd) noexcept : Handle(std::move(fd)) {}
 
     /// Connects to the listener at `path`. While its backlog is full it tries again until the deadline. Errors:
-    /// not_found, refused (nobody listens), denied, too_large (path), cancelled, timed_out, no_files.
+    /// not_found, refused (nobody listens), denied, too_large (path), invalid (a path that is empty or has a zero in
+    /// it), cancelled, timed_out, no_files.
     [[nodiscard]] static ConnectUnix connect(std::string_view path) noexcept;
     /// A connected pair, close-on-exec. Errors: no_files, no_memory.
     static Result<std::pair<UnixStream, UnixStream>> pair() noexcept;
@@ -104,7 +105,8 @@ public:
     ~UnixListener() { close(); }
 
     /// Listens at `path`. Errors: in_use (with the holder's pid in Error::a where it is known), denied, not_found
-    /// (no such directory), too_large (path), invalid (something that is no socket lies there).
+    /// (no such directory), too_large (path), invalid (something that is no socket lies there, or a path that is empty
+    /// or has a zero in it).
     static Result<UnixListener> bind(std::string_view path, const UnixListenerOptions& options = {}) noexcept;
     /// Takes over a listening socket, e.g. from socket activation; its path is not removed. Errors: wrong_kind,
     /// closed.
