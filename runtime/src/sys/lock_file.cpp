@@ -47,6 +47,8 @@ Result<Fd> take_lock(const char* path, const char* operation) noexcept {
             return failure(Errc::in_use, operation, holder_of(fd.get()));
         }
         if (!still_at(fd.get(), file)) continue;  // its last holder removed it meanwhile
+        // A rival of the same user must be able to open it, to learn who we are, whatever the umask took.
+        if (::fchmod(fd.get(), 0600) < 0) return failure(Error::from_errno(operation, errno));
         char text[24];
         const int size = std::snprintf(text, sizeof(text), "%d\n", static_cast<int>(::getpid()));
         // Only to tell others who it is: without it in_use says 0.
