@@ -43,6 +43,15 @@ long attempt_write(const Operation& operation) noexcept {
     return sys::write(entry.fd, operation.data, std::min<std::size_t>(operation.size, PIPE_BUF));
 }
 
+long attempt_accept(const Operation& operation) noexcept {
+    const DescriptorEntry& entry = *operation.entry;
+    if (!entry.nonblocking) {
+        const long gated = gate(entry, POLLIN);
+        if (gated < 0) return gated;
+    }
+    return sys::accept(entry.fd);
+}
+
 }  // namespace
 
 long attempt_now(const Operation& operation) noexcept {
@@ -53,7 +62,7 @@ long attempt_now(const Operation& operation) noexcept {
         case Operation::Verb::write: return attempt_write(operation);
         case Operation::Verb::receive: return sys::receive(fd, operation.data, operation.size);
         case Operation::Verb::send: return sys::send(fd, operation.data, operation.size);
-        case Operation::Verb::accept: return sys::accept(fd);
+        case Operation::Verb::accept: return attempt_accept(operation);
         case Operation::Verb::connect: {
             // Submitted only after connect(2) said EINPROGRESS: writable then means decided.
             const long events = sys::poll_now(fd, POLLOUT);
