@@ -13,7 +13,9 @@
 
 namespace weir {
 
+/// Bytes to be filled.
 using Bytes = std::span<std::byte>;
+/// Bytes to be read.
 using ConstBytes = std::span<const std::byte>;
 
 /// The characters of `text` as bytes; the view lives as long as the characters do.
@@ -21,7 +23,8 @@ using ConstBytes = std::span<const std::byte>;
     return std::as_bytes(std::span<const char>(text.data(), text.size()));
 }
 
-/// The object representation of a trivially copyable object.
+/// The object representation of a trivially copyable object; the view lives as long as the object does, so name it
+/// first (bytes_of(make()) dangles).
 template <class T>
     requires std::is_trivially_copyable_v<T> &&(!std::is_convertible_v<const T&, std::string_view>)
         [[nodiscard]] ConstBytes bytes_of(const T& object) noexcept {

@@ -13,6 +13,8 @@
 
 namespace weir {
 
+/// At most `capacity_max` objects of type T, in the vector itself; nothing is allocated. An index out of range is an
+/// assertion. A moved-from vector is empty.
 template <class T, std::size_t capacity_max>
 class InlineVector {
 public:

@@ -15,6 +15,7 @@
 
 namespace weir {
 
+/// A bounded, checked name that owns its bytes. 66 bytes, trivially copyable.
 class Name {
 public:
     static constexpr std::size_t size_max = 64;

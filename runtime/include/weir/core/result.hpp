@@ -14,6 +14,7 @@
 
 namespace weir {
 
+/// A value or an Error. Test it, then use * or ->; value() is undefined on an error.
 template <class T = void>
 using Result = tl::expected<T, Error>;
 
@@ -32,7 +33,8 @@ using Result = tl::expected<T, Error>;
 #define WEIR_JOIN_AGAIN(left, right) left##right
 #define WEIR_JOIN(left, right) WEIR_JOIN_AGAIN(left, right)
 
-/// WEIR_TRY(auto value, f(x)); declares `value` from the Result of f(x), or returns its error.
+/// WEIR_TRY(auto value, f(x)); declares `value` from the Result of f(x), or returns its error. Several statements:
+/// after an `if` it needs braces.
 #define WEIR_TRY(declaration, ...) \
     WEIR_TRY_NAMED(WEIR_JOIN(weir_result_, __COUNTER__), declaration, __VA_ARGS__)
 #define WEIR_TRY_NAMED(result, declaration, ...)                         \

@@ -13,6 +13,7 @@
 
 namespace weir {
 
+/// Nanoseconds, signed, 64 bits: 292 years either way.
 using Duration = std::chrono::nanoseconds;
 
 /// CLOCK_MONOTONIC as a chrono clock. now() is one vdso call.
@@ -26,6 +27,7 @@ struct MonotonicClock {
     /// What now() was at the kernel's last tick, some milliseconds ago at most: a quarter of the price.
     static time_point recent() noexcept;
 };
+/// A point on the monotonic clock.
 using Instant = MonotonicClock::time_point;
 
 /// "No deadline".

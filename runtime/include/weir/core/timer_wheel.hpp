@@ -7,7 +7,7 @@
 // bucket of a hierarchical wheel, a linked list, where arming and disarming are O(1) however many timers live.
 // When time reaches a bucket its timers move down a level or into the heap.
 //
-// The wheel has `slots` buckets per level. 16 suits a few timers; with 65,536 (512 KiB) a timer due within
+// The wheel has `slots` buckets per level. 16 suits a few timers; with 65,536 (1 MiB) a timer due within
 // 68 s is filed once and never moved again, which is what a million live timers want.
 //
 // After Varghese and Lauck, "Hashed and hierarchical timing wheels", SOSP 1987.

@@ -16,6 +16,8 @@
 
 namespace weir {
 
+/// Holds up to `capacity_max` values of T, which can be moved and move-assigned, in itself. Belongs to one scheduler's
+/// thread and outlives its waiters. Waiting takes no frame and makes no system call.
 template <class T, std::size_t capacity_max>
 class Channel {
     static_assert(capacity_max >= 1);

@@ -16,6 +16,7 @@ namespace weir {
 
 class TaskState;
 
+/// The part of a Scheduler that tasks know.
 class Context {
 public:
     /// How many operations a task may complete in a row without going through the ready list.

@@ -39,8 +39,10 @@ public:
         Event* event_;
     };
 
+    /// Waits until the event is set; at once if it is.
     [[nodiscard]] Description wait() noexcept { return Description(*this); }
 
+    /// Queues all who wait; runs nobody.
     void set() noexcept {
         set_ = true;
         while (!waiters_.empty()) first_waiter(waiters_).grant();

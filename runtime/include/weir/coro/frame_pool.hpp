@@ -25,13 +25,15 @@ struct FrameClass {
     std::uint32_t count = 0;
 };
 
+/// What is used of one class.
 struct FrameUsage {
     std::uint32_t size;    ///< bytes of each block
     std::uint32_t blocks;  ///< cut so far
-    std::uint32_t in_use;
-    std::uint32_t peak;
+    std::uint32_t in_use;  ///< of these, now
+    std::uint32_t peak;    ///< of these, at most so far
 };
 
+/// The arena and its classes. A frame of more than size_max bytes is always refused.
 class FramePool {
 public:
     static constexpr std::size_t small_step = 32;

@@ -38,6 +38,8 @@ inline constexpr GroupPolicy stop_group{};
     return {handler, context};
 }
 
+/// What the body and those whom it hands it to know of a group. Lives until the with_group() is over, and belongs to
+/// its scheduler's thread.
 class Group {
 public:
     Group(const Group&) = delete;
@@ -49,6 +51,7 @@ public:
 
     /// Asks the body and all children to stop.
     void request_stop() noexcept;
+    /// Children that have not ended.
     [[nodiscard]] std::size_t size() const noexcept { return live_; }
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
 

@@ -27,13 +27,15 @@ public:
         return *this;
     }
     ~MutexLock() { unlock(); }
+    /// Hands the mutex to the first who waits, who is queued. Does nothing if it is not held.
     void unlock() noexcept;
 
 private:
     Mutex* mutex_ = nullptr;
 };
 
-/// First come, first served. Not recursive: locking it twice in one task waits for ever (or its deadline).
+/// First come, first served. Not recursive: locking it twice in one task waits for ever (or its deadline). Belongs to
+/// one scheduler's thread; asserts if it dies locked. Waiting takes no frame and makes no system call.
 class Mutex {
 public:
     class Wait;
@@ -69,7 +71,8 @@ public:
 
     ~Mutex() { WEIR_ASSERT(!locked_); }
 
-    /// Errc::cancelled or timed_out are its only errors.
+    /// The value holds the mutex. Errc::cancelled or timed_out are its only errors; under a stop a free mutex is
+    /// refused too.
     [[nodiscard]] Description lock() noexcept { return Description(*this); }
     [[nodiscard]] bool locked() const noexcept { return locked_; }
 

@@ -111,7 +111,8 @@ class CoAwait;
 template <class D>
 class Awaitable {
 public:
-    /// A copy that ends with Errc::timed_out when `span` has passed since the await began.
+    /// A copy that ends with Errc::timed_out when `span` has passed. It counts from the end of the first try: what
+    /// completes at once pays for no timer, and a span of zero still allows that try.
     template <class Rep, class Period>
     [[nodiscard]] auto within(std::chrono::duration<Rep, Period> span) && noexcept {
         return Timed<D>(std::move(self()), saturating_ns(span));
@@ -121,7 +122,8 @@ public:
         std::chrono::duration<Rep, Period> span) const& noexcept requires std::is_trivially_copyable_v<D> {
         return Timed<D>(D(static_cast<const D&>(*this)), saturating_ns(span));
     }
-    /// A copy that ends with Errc::timed_out at `deadline`; `never` means no deadline.
+    /// A copy that ends with Errc::timed_out at `deadline`, after one try if that has passed; `never` means no
+    /// deadline.
     [[nodiscard]] auto by(Instant deadline) && noexcept { return Timed<D>(std::move(self()), deadline); }
     [[nodiscard]] auto by(Instant deadline) const& noexcept requires std::is_trivially_copyable_v<D> {
         return Timed<D>(D(static_cast<const D&>(*this)), deadline);

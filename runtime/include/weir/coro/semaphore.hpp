@@ -9,10 +9,12 @@
 
 namespace weir {
 
+/// Belongs to one scheduler's thread and outlives its waiters. Waiting takes no frame and makes no system call.
 /// First come, first served: an acquire that could be satisfied still queues behind one that waits. A token that
 /// was granted to a task which is then stopped is in that task's hands: acquire() has succeeded.
 class Semaphore {
 public:
+    /// With `count` tokens.
     explicit Semaphore(std::uint32_t count) noexcept : count_(count) {}
 
     class Wait;
@@ -43,13 +45,15 @@ public:
         Semaphore* semaphore_;
     };
 
-    /// Errc::cancelled or timed_out are its only errors.
+    /// Takes one token, waiting for it. Errc::cancelled or timed_out are its only errors.
     [[nodiscard]] Description acquire() noexcept { return Description(*this); }
+    /// Takes one token if there is one and nobody waits.
     [[nodiscard]] bool try_acquire() noexcept {
         if (count_ == 0 || !waiters_.empty()) return false;
         --count_;
         return true;
     }
+    /// Gives `count` tokens, to those who wait first. Queues them; runs nobody.
     void release(std::uint32_t count = 1) noexcept {
         for (; count > 0 && !waiters_.empty(); --count) first_waiter(waiters_).grant();
         count_ += count;

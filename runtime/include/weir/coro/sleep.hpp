@@ -63,13 +63,14 @@ private:
 };
 
 /// Suspends until `span` has passed since the await began, at most `slack` longer: sleepers with slack wake
-/// together. A span of zero or less does not suspend. Errors: cancelled, timed_out.
+/// together. A span of zero or less does not suspend; one that saturates lasts until a stop. Errors: cancelled,
+/// timed_out. Takes no frame and makes no system call of its own.
 template <class Rep, class Period>
 [[nodiscard]] Sleep sleep_for(std::chrono::duration<Rep, Period> span,
                               Duration slack = Duration::zero()) noexcept {
     return {saturating_ns(span), never, slack};
 }
-/// Suspends until `at`; an instant in the past does not suspend.
+/// Suspends until `at`, at most `slack` longer; an instant in the past does not suspend. Errors as sleep_for().
 [[nodiscard]] inline Sleep sleep_until(Instant at, Duration slack = Duration::zero()) noexcept {
     return {Duration::max(), at, slack};
 }

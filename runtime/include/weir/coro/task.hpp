@@ -294,7 +294,8 @@ public:
     }
 };
 
-/// Owner of one task frame. Two pointers' worth of nothing else; a hollow one (no frame) is legal.
+/// Owner of one task frame, by one pointer. A hollow one (no frame) is legal. Awaiting it takes no further frame;
+/// errors are the task's own, and no_frame, cancelled, timed_out.
 template <class T>
 class [[nodiscard]] Task : public Awaitable<Task<T>> {
 public:
@@ -315,7 +316,7 @@ public:
     ~Task() { drop(); }
 
     [[nodiscard]] bool hollow() const noexcept { return !handle_; }
-    /// Gives up ownership: whoever calls this frees the frame after the task's end.
+    /// (For the scheduler and groups.) Gives up ownership: whoever calls this frees the frame after the task's end.
     [[nodiscard]] Handle release() noexcept { return std::exchange(handle_, nullptr); }
 
     class Wait;

@@ -17,6 +17,7 @@ enum class EventFdMode : std::uint8_t {
 class EventFdRead;
 class EventFdWrite;
 
+/// The counter's descriptor. Reading and writing take no frame; each await makes one or two system calls.
 class EventFd : public Handle {
 public:
     EventFd() noexcept = default;

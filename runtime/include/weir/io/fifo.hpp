@@ -11,6 +11,7 @@
 
 namespace weir {
 
+/// How a FIFO is made and kept.
 struct FifoOptions {
     mode_t mode = 0600;       ///< of the path, exactly, whatever the umask
     std::int64_t owner = -1;  ///< uid of the path; -1: as it comes
@@ -41,6 +42,8 @@ public:
     /// At least one byte. Before the first writer has come it waits; once writers have come and all have gone it
     /// gives an empty span (not with keep_open). Errors: busy, cancelled, timed_out, no_descriptor.
     [[nodiscard]] Read read(Bytes buffer) noexcept;
+    /// The whole buffer. Besides: ended (not with keep_open) if the writers go before, with the bytes that came in
+    /// Error::a.
     [[nodiscard]] ReadExactly read_exactly(Bytes buffer) noexcept;
 
     void close() noexcept;
@@ -70,6 +73,7 @@ public:
     /// Up to PIPE_BUF (4,096) bytes arrive in one piece among those of other writers, or wait. Errors: peer_lost
     /// (nobody reads any more), busy, cancelled, timed_out, no_descriptor.
     [[nodiscard]] Write write(ConstBytes bytes) noexcept;
+    /// All bytes; after an error Error::a says how many were written. Errors as write().
     [[nodiscard]] WriteAll write_all(ConstBytes bytes) noexcept;
 };
 

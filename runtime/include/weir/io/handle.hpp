@@ -29,6 +29,7 @@ enum class HandleKind : std::uint8_t {
     any,
 };
 
+/// The base of all kernel objects. Move-only; belongs to one scheduler's thread.
 class Handle {
 public:
     Handle() noexcept = default;
@@ -45,9 +46,9 @@ public:
     /// The descriptor, still owned by the handle; -1 if there is none.
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
     [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
-    /// Deregisters and gives the descriptor to the caller.
+    /// Deregisters and gives the descriptor to the caller, in the mode it has. Nothing is in flight.
     [[nodiscard]] int release() noexcept;
-    /// Deregisters and closes at once.
+    /// Deregisters and closes at once; nothing is in flight. Makes system calls and does not wait.
     void close() noexcept;
 
     /// Its entry in `scheduler`, made at the first call. Errors: no_descriptor, closed.

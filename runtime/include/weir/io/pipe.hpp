@@ -35,10 +35,11 @@ public:
     /// As many bytes as fit, at least one; the count is the value. Up to PIPE_BUF (4,096) bytes go whole or wait.
     /// Errors: peer_lost (nobody reads any more), busy, cancelled, timed_out, no_descriptor.
     [[nodiscard]] Write write(ConstBytes bytes) noexcept;
-    /// All bytes; after an error Error::a says how many were written.
+    /// All bytes; after an error Error::a says how many were written. Errors as write(). No bytes: succeeds at once.
     [[nodiscard]] WriteAll write_all(ConstBytes bytes) noexcept;
 };
 
+/// Both ends of a pipe.
 struct Pipe {
     PipeReader reader;
     PipeWriter writer;

@@ -43,6 +43,7 @@ struct PassedFd {
     int to;
 };
 
+/// What to start, and how. Only read during Process::spawn().
 struct SpawnOptions {
     const char* path = nullptr;                ///< of the program; PATH is not searched
     std::span<const char* const> arguments{};  ///< the program's own name first; empty: {path}
@@ -69,8 +70,9 @@ struct ExitStatus {
 
 class AwaitExit;
 
-/// One child, from its spawn to its reaping. Its destructor kills (SIGKILL) and reaps a child that still runs: for
-/// a gentle end send SIGTERM and await exit() with a deadline.
+/// One child, from its spawn to its reaping. Its destructor kills (SIGKILL) and reaps a child that still runs, and
+/// waits for that: for a gentle end send SIGTERM and await exit() with a deadline. The wait is long for a child that
+/// cannot be killed (in an uninterruptible call, or of a user whom we may not signal).
 class Process {
 public:
     static constexpr std::size_t arguments_max = 64;
@@ -81,8 +83,8 @@ public:
     Process& operator=(Process&& other) noexcept;
     ~Process() { kill_and_reap(); }
 
-    /// Starts a program. Returns when its exec has succeeded. Errors: not_found, denied, invalid, too_large, no_files,
-    /// no_memory; their operation names the step that failed.
+    /// Starts a program. Holds the thread until its exec has succeeded, and needs 40 KiB of its stack. Errors:
+    /// not_found, denied, invalid, too_large, no_files, no_memory; their operation names the step that failed.
     static Result<Process> spawn(const SpawnOptions& options) noexcept;
 
     /// Takes over a child by its pidfd; only its parent can reap it. Errors: wrong_kind, closed.

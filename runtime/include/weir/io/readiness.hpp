@@ -40,7 +40,7 @@ private:
 [[nodiscard]] inline ForeignReadiness readable(int fd) noexcept {
     return {fd, Operation::Verb::readable};
 }
-/// Waits until `fd` is writable (or broken).
+/// Waits until `fd` is writable (or broken). Otherwise as readable().
 [[nodiscard]] inline ForeignReadiness writable(int fd) noexcept {
     return {fd, Operation::Verb::writable};
 }

@@ -11,6 +11,7 @@
 
 namespace weir {
 
+/// An eventfd that others post to and one task waits for. Move-only; move it before others know it.
 class Remote {
 public:
     Remote() noexcept = default;

@@ -14,6 +14,7 @@
 
 namespace weir {
 
+/// One signal that arrived.
 struct SignalInfo {
     int signal;        ///< SIGTERM, …
     std::int32_t pid;  ///< who sent it with kill(2); 0 from the kernel

@@ -13,9 +13,9 @@ namespace weir {
 
 /// Who a peer is, as the kernel says.
 struct Credentials {
-    std::int32_t pid = 0;  ///< 0 where the peer lives in another pid namespace
-    std::uint32_t uid = 0;
-    std::uint32_t gid = 0;
+    std::int32_t pid = 0;   ///< 0 where the peer lives in another pid namespace
+    std::uint32_t uid = 0;  ///< effective
+    std::uint32_t gid = 0;  ///< effective
 };
 
 class ConnectUnix;
@@ -39,16 +39,18 @@ public:
     /// At least one byte, or an empty span when the peer has ended its side. Errors: peer_lost, busy, cancelled,
     /// timed_out, no_descriptor.
     [[nodiscard]] Read read(Bytes buffer) noexcept;
-    /// The whole buffer; ended if the stream ends before, with the bytes that came in Error::a.
+    /// The whole buffer. Besides: ended if the stream ends before, with the bytes that came in Error::a.
     [[nodiscard]] ReadExactly read_exactly(Bytes buffer) noexcept;
     /// As many bytes as fit, at least one. Errors: peer_lost, busy, cancelled, timed_out, no_descriptor.
     [[nodiscard]] Write write(ConstBytes bytes) noexcept;
-    /// All bytes; after an error Error::a says how many were taken by the kernel.
+    /// All bytes; after an error Error::a says how many were taken by the kernel. Errors as write(). No bytes:
+    /// succeeds at once.
     [[nodiscard]] WriteAll write_all(ConstBytes bytes) noexcept;
 
-    /// Ends this side: the peer reads the end of the stream after everything written. Reading goes on.
+    /// Ends this side: the peer reads the end of the stream after everything written. Reading goes on. Does not wait.
+    /// Errors: closed.
     Result<void> shutdown_write() noexcept;
-    /// The peer's credentials at the time it connected, or listened.
+    /// The peer's credentials at the time it connected, or listened. Errors: closed.
     [[nodiscard]] Result<Credentials> peer() const noexcept;
 };
 

@@ -27,15 +27,17 @@ struct Budget {
     std::uint32_t descriptors = 64;
     /// Buckets per level of the timer wheel, a power of two from 16 to 65,536; see core/timer_wheel.hpp.
     std::uint32_t timer_slots = 32;
-    /// How long a stopped program may take to end before run_main names the tasks that live and exits.
+    /// How long a stopped program may take to end before run_main names the tasks that live and exits; 0: for ever.
     std::uint32_t grace_ms = 5'000;
     /// A task that runs longer than this without suspending is reported by name; 0 turns the measuring off
     /// (it costs two looks at the clock for each resumption).
     std::uint32_t hold_warning_ms = 0;
 };
 
+/// For a small service: about 20 KiB in all.
 inline constexpr Budget small_budget{
     .frame_bytes = 16 * 1024, .submissions = 32, .descriptors = 32, .timer_slots = 16};
+/// For thousands of clients: about 4.2 MiB in all.
 inline constexpr Budget large_budget{
     .frame_bytes = 4 * 1024 * 1024, .submissions = 512, .descriptors = 4'096, .timer_slots = 256};
 
@@ -47,6 +49,7 @@ struct StorageLayout {
     std::size_t size;         ///< bytes in all
 };
 
+/// The layout for `budget`; `size` is what a Scheduler's storage has to have.
 [[nodiscard]] constexpr StorageLayout storage_layout(const Budget& budget) noexcept {
     constexpr auto aligned = [](std::size_t offset) { return (offset + 15) / 16 * 16; };
     StorageLayout layout{};

@@ -63,6 +63,7 @@ struct RootState {
     TaskState* task = nullptr;
 };
 
+/// One thread's tasks. start() and everything else is called in that thread; only a Remote is for others.
 class Scheduler : public Context {
 public:
     /// Storage of storage_layout(budget).size bytes, 16-aligned, that outlives the scheduler.
@@ -70,12 +71,15 @@ public:
         : Context(storage, budget.frame_bytes / 16 * 16), budget_(budget), storage_(storage) {}
     ~Scheduler();
 
-    /// Chooses and starts the backend; run() does it with the defaults if nobody did. From here on nothing is
-    /// allocated. Sets SIGPIPE to be ignored if it was at its default, so that a lost peer is an error value.
+    /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
+    /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::frame_classes), no_files,
+    /// no_memory. From here on nothing is allocated. Sets SIGPIPE to be ignored if it was at its default, so that a
+    /// lost peer is an error value.
     Result<void> start(const StartOptions& options = {}) noexcept;
     [[nodiscard]] bool started() const noexcept { return backend_ != nullptr; }
 
-    /// Runs `root` to its end. The result is the task's, or an error of the scheduler itself.
+    /// Runs `root` to its end, one root at a time. The result is the task's, or an error of start(), or no_frame for a
+    /// hollow task.
     template <class T>
     Result<T> run(Task<T> root) noexcept {
         std::optional<Result<T>> slot;
@@ -126,15 +130,18 @@ public:
     /// When run_ready() has to be called at the latest; in the past if something is ready now.
     [[nodiscard]] Instant next_deadline() const noexcept;
 
-    /// Asks everything to stop. From the scheduler's own thread; from elsewhere use a Remote.
+    /// Asks everything to stop: the root task's scope, and so all but what is shielded. From the scheduler's own
+    /// thread; from elsewhere use a Remote. Does nothing without a root task.
     void request_stop() noexcept;
 
     // --- what it is and does
 
+    /// "io_uring", "epoll", "simulated"; "none" before the start.
     [[nodiscard]] std::string_view backend_name() const noexcept;
     /// A sentence on which backend was chosen and why; after a failed start(), why not.
     [[nodiscard]] std::string_view backend_reason() const noexcept { return reason_.data(); }
     [[nodiscard]] const Budget& budget() const noexcept { return budget_; }
+    /// What is used now, and the peaks. Makes no system call.
     [[nodiscard]] Usage usage() const noexcept;
     /// Writes the tree of live tasks as text to `fd` (blocking writes): function, what it awaits, since when, until
     /// when. Allocates nothing.

@@ -25,6 +25,7 @@ public:
 
     [[nodiscard]] int get() const noexcept { return fd_; }
     [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+    /// Gives the descriptor to the caller.
     [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
     /// close(2), once, whatever it says: on Linux the descriptor is gone even after EINTR. Keeps errno.
     void close() noexcept;
