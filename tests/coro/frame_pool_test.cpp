@@ -46,7 +46,9 @@ TEST_CASE("blocks do not overlap, are aligned, and are used again") {
                 const std::size_t index = random() % live.size();
                 const auto [memory, size] = live[index];
                 REQUIRE(std::all_of(memory, memory + size,
-                                    [expected = static_cast<unsigned char>(size)](unsigned char byte) { return byte == expected; }));
+                                    [expected = static_cast<unsigned char>(size)](unsigned char byte) {
+                                        return byte == expected;
+                                    }));
                 arena.pool.release(memory, size);
                 live.erase(live.begin() + static_cast<std::ptrdiff_t>(index));
                 continue;
@@ -82,7 +84,8 @@ TEST_CASE("a program that fits by the rule of peaks is never refused, however lo
     constexpr std::size_t sizes[] = {48, 100, 200, 700};
     constexpr std::size_t peaks[] = {10, 8, 6, 4};
     std::size_t needed = 0;
-    for (std::size_t i = 0; i < 4; ++i) needed += peaks[i] * FramePool::size_of_class(FramePool::class_of(sizes[i]));
+    for (std::size_t i = 0; i < 4; ++i)
+        needed += peaks[i] * FramePool::size_of_class(FramePool::class_of(sizes[i]));
     Arena<8 * 1024> arena;
     REQUIRE(needed <= 8 * 1024);
     FramePool pool(arena.bytes.data(), needed);

@@ -130,7 +130,9 @@ TEST_CASE("a body's error stays the result though a stopped child then fails in 
 namespace {
 
 using Errors = std::vector<Error>;
-void keep(const Error& error, void* context) noexcept { static_cast<Errors*>(context)->push_back(error); }
+void keep(const Error& error, void* context) noexcept {
+    static_cast<Errors*>(context)->push_back(error);
+}
 
 }  // namespace
 
@@ -140,7 +142,7 @@ TEST_CASE("a collecting group hands over each error and the others go on") {
         WEIR_CO_CHECK(group.spawn(sleeps(of, 10ms, ended)));
         WEIR_CO_CHECK(group.spawn(fails_after(of, 1ms, Errc::refused)));
         WEIR_CO_CHECK(group.spawn(fails_after(of, 2ms, Errc::denied)));
-        WEIR_CO_CHECK(group.spawn(fails_after(of, 3ms, Errc::cancelled)));   // nobody stopped it: an error
+        WEIR_CO_CHECK(group.spawn(fails_after(of, 3ms, Errc::cancelled)));  // nobody stopped it: an error
         WEIR_CO_CHECK(weir::sleep_for(5ms));
     };
     const auto root = [](BareContext& of, decltype(body) run, Errors& errors) -> Task<> {
@@ -316,7 +318,8 @@ TEST_CASE("urgent children run before normal ones, which are not starved") {
         WEIR_CO_CHECK(group.spawn(turn(of, 3, 'n', order)));
         WEIR_CO_CHECK(group.spawn(turn(of, 100, 'u', order), Priority::urgent));
     };
-    const auto root = [](BareContext& of, decltype(body) run, decltype(turns) turn, std::string& order) -> Task<> {
+    const auto root = [](BareContext& of, decltype(body) run, decltype(turns) turn,
+                         std::string& order) -> Task<> {
         WEIR_CO_CHECK(with_group<2>(of, run, turn, std::ref(order)));
     };
     std::string order;
@@ -340,7 +343,8 @@ TEST_CASE("a spawned child first runs when the spawning task has suspended") {
         WEIR_CO_CHECK(weir::yield());
         order += 'B';
     };
-    const auto root = [](BareContext& of, decltype(body) run, decltype(child) of_child, std::string& order) -> Task<> {
+    const auto root = [](BareContext& of, decltype(body) run, decltype(child) of_child,
+                         std::string& order) -> Task<> {
         WEIR_CO_CHECK(with_group<2>(of, run, of_child, std::ref(order)));
     };
     std::string order;

@@ -90,10 +90,12 @@ TEST_CASE("the first error of all_of stops the other arms, joins them and is the
     BareContext context;
     const auto root = [](BareContext& of) -> Task<> {
         const auto began = of.now();
-        const auto failed = co_await all_of(give(of, 1, 1h), refuse(of, Errc::denied, 2ms), refuse(of, Errc::busy, 3ms));
+        const auto failed =
+            co_await all_of(give(of, 1, 1h), refuse(of, Errc::denied, 2ms), refuse(of, Errc::busy, 3ms));
         CHECK(said(failed) == "permission denied");
         CHECK(of.now() == began + 2ms);
-        const auto at_once = co_await all_of(refuse(of, Errc::denied), give(of, 1, 1h), refuse(of, Errc::busy));
+        const auto at_once =
+            co_await all_of(refuse(of, Errc::denied), give(of, 1, 1h), refuse(of, Errc::busy));
         CHECK(said(at_once) == "permission denied");
         CHECK(of.now() == began + 2ms);
     };
@@ -105,12 +107,13 @@ TEST_CASE("first_of gives the first to end and keeps every arm's outcome") {
     BareContext context;
     const auto root = [](BareContext& of) -> Task<> {
         const auto began = of.now();
-        auto first = co_await first_of(give(of, 1, 1h), give(of, 2, 1ms), stubborn(of, 3), box(of, 4, Counted(0)));
+        auto first =
+            co_await first_of(give(of, 1, 1h), give(of, 2, 1ms), stubborn(of, 3), box(of, 4, Counted(0)));
         CHECK(first.index() == 3);
         CHECK(said(first) == "value");
         CHECK(said(first.get<0>()) == "cancelled");
         CHECK(said(first.get<1>()) == "cancelled");
-        CHECK(first.get<2>().value_or(0) == 3);   // its value came after the stop and is not lost
+        CHECK(first.get<2>().value_or(0) == 3);  // its value came after the stop and is not lost
         CHECK(**first.get<3>() == 4);
         CHECK(of.now() == began);
         const auto boxed = std::move(*first.get<3>());
@@ -149,7 +152,7 @@ TEST_CASE("arms that end in the same turn all keep their values") {
         const auto both = co_await first_of(event.wait(), event.wait());
         CHECK(both.index() == 0);
         CHECK(said(both.get<0>()) == "value");
-        CHECK(said(both.get<1>()) == "value");   // granted before the first arm was looked at
+        CHECK(said(both.get<1>()) == "value");  // granted before the first arm was looked at
         first_done = true;
     };
     const auto root = [](BareContext& of, decltype(sets) set, decltype(waits) wait) -> Task<> {
@@ -187,9 +190,10 @@ TEST_CASE("combinators nest in each other and in groups and deadlines") {
     const auto root = [](BareContext& of, decltype(body) run) -> Task<> {
         const auto began = of.now();
         int ended = 0;
-        auto nested = co_await all_of(
-            first_of(give(of, 1, 1ms), all_of(give(of, 2, 1h), give(of, 3))), all_of(give(of, 4), weir::sleep_for(3ms)),
-            weir::with_group<2>(of, run, std::ref(ended)), give(of, 5, 1h).within(4ms));
+        auto nested =
+            co_await all_of(first_of(give(of, 1, 1ms), all_of(give(of, 2, 1h), give(of, 3))),
+                            all_of(give(of, 4), weir::sleep_for(3ms)),
+                            weir::with_group<2>(of, run, std::ref(ended)), give(of, 5, 1h).within(4ms));
         CHECK(said(nested) == "timed out");
         CHECK(ended == 2);
         CHECK(of.now() == began + 4ms);
@@ -231,7 +235,8 @@ TEST_CASE("a stop reaches every arm") {
     const auto root = [](BareContext& of, decltype(stops) stop) -> Task<> {
         weir::Event event;
         weir::Channel<int, 2> channel;
-        const auto all = co_await all_of(stop(of), event.wait(), channel.receive(), give(of, 1, 1h), stubborn(of, 2));
+        const auto all =
+            co_await all_of(stop(of), event.wait(), channel.receive(), give(of, 1, 1h), stubborn(of, 2));
         CHECK(said(all) == "cancelled");
     };
     CHECK(context.run(root(context, stops)));
@@ -275,7 +280,8 @@ TEST_CASE("combinators of named and of temporary tasks destroy each parameter on
             auto named = box(of, 1, Counted(1));
             const auto first = co_await first_of(std::move(named), box(of, 2, Counted(2))).within(1s);
             CHECK(first.index() == 0);
-            const auto all = co_await all_of(box(of, 1, Counted(1)), box(of, 2, Counted(2)).within(1s)).within(1s);
+            const auto all =
+                co_await all_of(box(of, 1, Counted(1)), box(of, 2, Counted(2)).within(1s)).within(1s);
             CHECK(said(all) == "value");
             WEIR_CO_CHECK(first_of(box(of, 1, Counted(1)), box(of, 2, Counted(2))));
             WEIR_CO_CHECK(weir::shielded(1s, all_of(box(of, 1, Counted(1)), box(of, 2, Counted(2)))));

@@ -272,7 +272,7 @@ namespace {
 
 Task<> descend(BareContext& context, int depth, int& deepest) {
     deepest = depth;
-    if (depth == 1'000) co_return;   // far beyond what the arena holds
+    if (depth == 1'000) co_return;  // far beyond what the arena holds
     WEIR_CO_CHECK(descend(context, depth + 1, deepest));
 }
 

@@ -53,7 +53,8 @@ TEST_CASE("a mutex serves its waiters in order and nobody overtakes") {
     BareContext context;
     const auto root = [](BareContext& of, std::string& order) -> Task<> {
         Mutex mutex;
-        WEIR_CO_CHECK(all_of(locks(of, mutex, order, 'a'), locks(of, mutex, order, 'b'), locks(of, mutex, order, 'c')));
+        WEIR_CO_CHECK(
+            all_of(locks(of, mutex, order, 'a'), locks(of, mutex, order, 'b'), locks(of, mutex, order, 'c')));
         CHECK(!mutex.locked());
     };
     std::string order;
@@ -149,7 +150,7 @@ TEST_CASE("a semaphore serves its waiters in order, as many as it has tokens") {
             CHECK(seen == "a");
             CHECK(!tokens.try_acquire());
             tokens.release(2);
-            CHECK(tokens.available() == 0);   // both were granted already
+            CHECK(tokens.available() == 0);  // both were granted already
             CHECK(!tokens.try_acquire());
             WEIR_CO_CHECK(weir::sleep_for(1ms));
             CHECK(seen == "abc");
@@ -206,7 +207,7 @@ TEST_CASE("an event wakes all who wait and stays set until it is reset") {
             WEIR_CO_CHECK(weir::yield());
             awaited.set();
             awaited.set();
-            CHECK(count == 0);   // waking queues, it does not run
+            CHECK(count == 0);  // waking queues, it does not run
         };
         WEIR_CO_CHECK(all_of(waits(of, event, woken), waits(of, event, woken), sets(of, event, woken)));
         CHECK(woken == 2);
@@ -298,7 +299,8 @@ TEST_CASE("receivers that wait when a channel closes get the end") {
             WEIR_CO_CHECK(weir::sleep_for(1ms));
             boxes.close();
         };
-        WEIR_CO_CHECK(all_of(receives(of, channel, got, 0s), receives(of, channel, got, 0s), closes(of, channel)));
+        WEIR_CO_CHECK(
+            all_of(receives(of, channel, got, 0s), receives(of, channel, got, 0s), closes(of, channel)));
         CHECK(got.empty());
     };
     CHECK(context.run(root(context)));
@@ -324,8 +326,10 @@ TEST_CASE("a send that fails leaves its value untouched, and no value is lost be
             for (;;) {
                 WEIR_CO_CHECK(weir::sleep_for(7us));
                 const auto value = co_await boxes.receive().within(1us);
-                if (value) values.push_back(**value);
-                else if (value.error() == Errc::ended) co_return;
+                if (value)
+                    values.push_back(**value);
+                else if (value.error() == Errc::ended)
+                    co_return;
             }
         };
         WEIR_CO_CHECK(all_of(sends_impatiently(of, channel), receives_impatiently(of, channel, got)));

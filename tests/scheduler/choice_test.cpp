@@ -24,13 +24,18 @@ namespace {
 
 constexpr weir::Budget small{.frame_bytes = 4'096, .submissions = 8, .descriptors = 8};
 
-Task<> yields(Scheduler&) { WEIR_CO_CHECK(weir::yield()); }
+Task<> yields(Scheduler&) {
+    WEIR_CO_CHECK(weir::yield());
+}
 
 /// Starts a scheduler in a child and says on its stderr which backend that gave, and why.
-std::string started_as(BackendChoice choice, const char* environment, bool forbid_io_uring = false, bool use_environment = true) {
+std::string started_as(BackendChoice choice, const char* environment, bool forbid_io_uring = false,
+                       bool use_environment = true) {
     const auto end = run_in_child([&] {
-        if (environment != nullptr) ::setenv("WEIR_BACKEND", environment, 1);
-        else ::unsetenv("WEIR_BACKEND");
+        if (environment != nullptr)
+            ::setenv("WEIR_BACKEND", environment, 1);
+        else
+            ::unsetenv("WEIR_BACKEND");
         if (forbid_io_uring && !weir::test::forbid_io_uring(EPERM)) return 99;
         weir::StaticScheduler<small> scheduler;
         weir::StartOptions options;

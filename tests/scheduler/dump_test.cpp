@@ -33,15 +33,23 @@ std::string line_with(const std::vector<std::string>& lines, const std::string& 
     }
     return found;
 }
-bool contains(const std::string& line, const std::string& part) { return line.find(part) != std::string::npos; }
-std::size_t depth_of(const std::string& line) { return line.find_first_not_of(' '); }
+bool contains(const std::string& line, const std::string& part) {
+    return line.find(part) != std::string::npos;
+}
+std::size_t depth_of(const std::string& line) {
+    return line.find_first_not_of(' ');
+}
 
 Task<> reads_a_pipe(Scheduler&, weir::PipeReader& reader) {
     std::byte byte{};
     WEIR_CO_CHECK(reader.read({&byte, 1}).within(90s));
 }
-Task<> sleeps_long(Scheduler&) { WEIR_CO_CHECK(weir::sleep_for(1h)); }
-Task<> child_of_group(Scheduler&, weir::Event& event) { WEIR_CO_CHECK(event.wait()); }
+Task<> sleeps_long(Scheduler&) {
+    WEIR_CO_CHECK(weir::sleep_for(1h));
+}
+Task<> child_of_group(Scheduler&, weir::Event& event) {
+    WEIR_CO_CHECK(event.wait());
+}
 Task<> body_of_group(Scheduler& scheduler, weir::Group& group, weir::Event& event) {
     WEIR_CO_CHECK(group.spawn(child_of_group(scheduler, event)));
     WEIR_CO_CHECK(group.spawn(sleeps_long(scheduler)));
@@ -98,7 +106,7 @@ TEST_CASE("a task that was spawned and has not run yet is shown as such") {
     const auto scheduler = make_scheduler();
     const MemoryFile file;
     const auto body = [](Scheduler& of, weir::Group& group, const MemoryFile& to) -> Task<> {
-        WEIR_CO_CHECK(weir::yield());   // while a task runs for the first time its parents do not await it yet
+        WEIR_CO_CHECK(weir::yield());  // while a task runs for the first time its parents do not await it yet
         WEIR_CO_CHECK(group.spawn(sleeps_long(of)));
         of.dump(to.fd());
         group.request_stop();
@@ -130,8 +138,8 @@ TEST_CASE("a tree deeper than a line is long is dumped whole, a line for each ta
     const auto scheduler = make_scheduler();
     const MemoryFile file;
     const auto result = scheduler->run(
-        a_task_whose_name_is_so_long_that_many_of_it_fill_a_line_of_any_dump_that_was_ever_written(*scheduler, 300,
-                                                                                                   file));
+        a_task_whose_name_is_so_long_that_many_of_it_fill_a_line_of_any_dump_that_was_ever_written(
+            *scheduler, 300, file));
     CHECK(said(result) == "value");
     const auto lines = lines_of(file);
     CHECK(lines.size() == 302);

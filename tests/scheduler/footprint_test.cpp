@@ -14,7 +14,9 @@ static_assert(sizeof(in_bss) == weir::footprint(sensor_budget));
 static_assert(sizeof(weir::StaticScheduler<weir::small_budget>) == weir::footprint(weir::small_budget));
 static_assert(sizeof(weir::StaticScheduler<weir::large_budget>) == weir::footprint(weir::large_budget));
 
-weir::Task<int> answer(weir::Scheduler&) { co_return 42; }
+weir::Task<int> answer(weir::Scheduler&) {
+    co_return 42;
+}
 
 }  // namespace
 
@@ -36,7 +38,8 @@ TEST_CASE("the parts of a scheduler's storage lie behind each other, aligned") {
             CHECK(layout.descriptors >= frame_bytes);
             CHECK(layout.timers >= layout.descriptors + descriptors * sizeof(weir::DescriptorEntry));
             CHECK(layout.size >= layout.timers + weir::TimerWheel::storage_size(budget.timer_slots));
-            for (const std::size_t offset : {layout.descriptors, layout.timers, layout.size}) CHECK(offset % 16 == 0);
+            for (const std::size_t offset : {layout.descriptors, layout.timers, layout.size})
+                CHECK(offset % 16 == 0);
         }
     }
 }

@@ -27,7 +27,8 @@ weir::Result<T> drive(Scheduler& scheduler, Scheduler::Root<T>& root, int& polls
         const weir::Instant until = scheduler.next_deadline();
         int timeout_ms = -1;
         if (until != weir::never) {
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - weir::MonotonicClock::now());
+            const auto left =
+                std::chrono::ceil<std::chrono::milliseconds>(until - weir::MonotonicClock::now());
             timeout_ms = left.count() > 0 ? static_cast<int>(left.count()) : 0;
         }
         ++polls;
@@ -54,8 +55,8 @@ Task<> writes(Scheduler&, weir::PipeWriter writer) {
 }
 Task<int> talks(Scheduler& scheduler) {
     WEIR_CO_TRY(auto pipe, weir::Pipe::create());
-    WEIR_CO_TRY(auto both,
-                weir::all_of(reads(scheduler, std::move(pipe.reader)), writes(scheduler, std::move(pipe.writer))));
+    WEIR_CO_TRY(auto both, weir::all_of(reads(scheduler, std::move(pipe.reader)),
+                                        writes(scheduler, std::move(pipe.writer))));
     co_return std::get<0>(both);
 }
 
@@ -117,7 +118,7 @@ TEST_CASE("a task that always yields lets a foreign loop have its turns") {
     enough = true;
     while (scheduler->run_ready().value_or(false)) {}
     CHECK(said(*root.take()) == "value");
-    CHECK(!scheduler->run_ready().value_or(true));   // nothing left to do
+    CHECK(!scheduler->run_ready().value_or(true));  // nothing left to do
     check_idle(*scheduler);
 }
 

@@ -18,7 +18,8 @@ using weir::test::run_in_child;
 
 namespace {
 
-constexpr weir::Budget short_grace{.frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 8, .grace_ms = 30};
+constexpr weir::Budget short_grace{
+    .frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 8, .grace_ms = 30};
 constexpr weir::Budget divided_badly{.frame_bytes = 1'024, .frame_classes = {{{512, 3}}}};
 
 template <weir::Budget budget = weir::small_budget, class Serve>
@@ -31,8 +32,12 @@ ChildEnd end_of(Serve serve, const weir::StartOptions& options = options_of_this
     });
 }
 
-Task<> ends_well(Scheduler&) { WEIR_CO_CHECK(weir::sleep_for(1ms)); }
-Task<> ends_badly(Scheduler&) { co_return co_await weir::fail(Errc::in_use, "bind", 4711); }
+Task<> ends_well(Scheduler&) {
+    WEIR_CO_CHECK(weir::sleep_for(1ms));
+}
+Task<> ends_badly(Scheduler&) {
+    co_return co_await weir::fail(Errc::in_use, "bind", 4711);
+}
 Task<> takes_arguments(Scheduler&, weir::Arguments arguments) {
     if (arguments.size() != 2 || std::string(arguments[1]) != "argument") {
         co_return co_await weir::fail(Errc::invalid, "arguments");
@@ -58,18 +63,21 @@ Task<> body_that_stops(Scheduler& scheduler, weir::Group& group) {
     WEIR_CO_CHECK(weir::yield());
     group.request_stop();
 }
-Task<> stuck_in_group(Scheduler& scheduler) { WEIR_CO_CHECK(weir::with_group<2>(scheduler, body_that_stops)); }
+Task<> stuck_in_group(Scheduler& scheduler) {
+    WEIR_CO_CHECK(weir::with_group<2>(scheduler, body_that_stops));
+}
 Task<> spins_for_ever(Scheduler&) {
     for (;;) {
         const auto yielded = co_await weir::yield();
-        static_cast<void>(yielded);   // the bug that this is about
+        static_cast<void>(yielded);  // the bug that this is about
     }
 }
 Task<> stuck_spinning(Scheduler& scheduler) {
     WEIR_CO_CHECK(weir::all_of(spins_for_ever(scheduler), stops_the_program(scheduler)));
 }
 Task<> slow_but_in_time(Scheduler& scheduler) {
-    const auto both = co_await weir::all_of(weir::shielded(1h, weir::sleep_for(5ms)), stops_the_program(scheduler));
+    const auto both =
+        co_await weir::all_of(weir::shielded(1h, weir::sleep_for(5ms)), stops_the_program(scheduler));
     WEIR_CO_CHECK(both);
 }
 /// The stop of a part of the program, long ago, does not count against what goes on after it.

@@ -36,10 +36,12 @@ inline Task<int> ask(Scheduler&, PipeWriter& requests, PipeReader& replies, int 
     co_return static_cast<int>(reply[0]);
 }
 
-inline Task<> converse(Scheduler& scheduler, PipeWriter requests, PipeReader replies, Channel<int, 2>& answers) {
+inline Task<> converse(Scheduler& scheduler, PipeWriter requests, PipeReader replies,
+                       Channel<int, 2>& answers) {
     using namespace std::chrono_literals;
     for (int number = 1; number <= 4; ++number) {
-        WEIR_CO_TRY(auto first, all_of(ask(scheduler, requests, replies, number).within(30s), sleep_for(1ms)));
+        WEIR_CO_TRY(auto first,
+                    all_of(ask(scheduler, requests, replies, number).within(30s), sleep_for(1ms)));
         int answer = std::get<0>(first);
         WEIR_CO_CHECK(answers.send(answer));
     }
@@ -67,13 +69,13 @@ inline Task<> serve_all(Scheduler& scheduler, Group& group, Channel<int, 2>& ans
         WEIR_CO_TRY(auto replies, Pipe::create());
         WEIR_CO_TRY(auto more_requests, Pipe::create());
         WEIR_CO_TRY(auto more_replies, Pipe::create());
-        WEIR_CO_CHECK(group.spawn(serve_client(scheduler, std::move(requests.reader), std::move(replies.writer), mutex,
-                                               total)));
+        WEIR_CO_CHECK(group.spawn(
+            serve_client(scheduler, std::move(requests.reader), std::move(replies.writer), mutex, total)));
         WEIR_CO_CHECK(group.spawn(serve_client(scheduler, std::move(more_requests.reader),
                                                std::move(more_replies.writer), mutex, total)));
-        WEIR_CO_CHECK(
-            all_of(converse(scheduler, std::move(requests.writer), std::move(replies.reader), answers),
-                   converse(scheduler, std::move(more_requests.writer), std::move(more_replies.reader), answers)));
+        WEIR_CO_CHECK(all_of(
+            converse(scheduler, std::move(requests.writer), std::move(replies.reader), answers),
+            converse(scheduler, std::move(more_requests.writer), std::move(more_replies.reader), answers)));
     }
     answers.close();
 }
@@ -82,11 +84,12 @@ inline Task<> serve_all(Scheduler& scheduler, Group& group, Channel<int, 2>& ans
 inline Task<int> sample_service(Scheduler& scheduler) {
     using namespace std::chrono_literals;
     Channel<int, 2> answers;
-    Mutex mutex;   // not in serve_all: children may outlive the body's frame
+    Mutex mutex;  // not in serve_all: children may outlive the body's frame
     int total = 0;
     int sum = 0;
-    WEIR_CO_CHECK(all_of(with_group<4>(scheduler, serve_all, std::ref(answers), std::ref(mutex), std::ref(total)),
-                         add_up(scheduler, answers, sum)));
+    WEIR_CO_CHECK(
+        all_of(with_group<4>(scheduler, serve_all, std::ref(answers), std::ref(mutex), std::ref(total)),
+               add_up(scheduler, answers, sum)));
     Event goodbye;
     WEIR_CO_CHECK(shielded(10s, say_goodbye(scheduler, goodbye)));
     const auto first = co_await first_of(goodbye.wait(), sleep_for(1h));

@@ -27,7 +27,7 @@ TEST_CASE("a whole program allocates nothing after its start") {
 
 TEST_CASE("each frame of a whole program may be refused: the error is a value and nothing stays behind") {
     const auto scheduler = make_scheduler();
-    REQUIRE(scheduler->run(sample_service(*scheduler)).has_value());   // cuts all blocks
+    REQUIRE(scheduler->run(sample_service(*scheduler)).has_value());  // cuts all blocks
     const auto before = scheduler->usage();
     std::uint32_t refused = 0;
     for (std::uint32_t k = 1;; ++k) {
@@ -39,7 +39,7 @@ TEST_CASE("each frame of a whole program may be refused: the error is a value an
         check_idle(*scheduler);
         if (sum) {
             CHECK(*sum == 40);
-            break;   // it needed fewer than k
+            break;  // it needed fewer than k
         }
         REQUIRE(sum.error() == Errc::no_frame);
         REQUIRE(sum.error().a > 0);

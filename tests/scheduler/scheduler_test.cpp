@@ -87,7 +87,7 @@ TEST_CASE("tasks talk through a pipe and usage returns to nothing, while peaks s
         CHECK(peak_of(usage) == 3);
         CHECK(usage.frame_bytes <= usage.frame_bytes_max);
         CHECK(scheduler->run(talks(*scheduler, 200)).has_value());
-        CHECK(scheduler->usage().frame_bytes == usage.frame_bytes);   // a second run takes no more
+        CHECK(scheduler->usage().frame_bytes == usage.frame_bytes);  // a second run takes no more
     });
 }
 
@@ -107,7 +107,9 @@ namespace {
 constexpr weir::Budget divided{.frame_bytes = 4'096, .frame_classes = {{{256, 4}, {512, 6}}}};
 constexpr weir::Budget too_much{.frame_bytes = 4'096, .frame_classes = {{{256, 4}, {512, 7}}}};
 
-Task<> small_root(Scheduler&) { co_return; }
+Task<> small_root(Scheduler&) {
+    co_return;
+}
 
 }  // namespace
 
@@ -149,7 +151,7 @@ Task<> stops(Scheduler& scheduler) {
 
 TEST_CASE("a stop of the scheduler reaches its tasks, and the next run is not stopped") {
     const auto scheduler = make_scheduler();
-    scheduler->request_stop();   // nothing runs: nothing happens
+    scheduler->request_stop();  // nothing runs: nothing happens
     const auto root = [](Scheduler& of, std::string& ended) -> Task<> {
         WEIR_CO_CHECK(weir::all_of(waits_for_ever(of, ended), stops(of)));
     };
@@ -217,7 +219,9 @@ TEST_CASE("a lost peer is an error value and not a signal") {
 namespace {
 
 using Lines = std::vector<std::string>;
-void keep(std::string_view line, void* context) noexcept { static_cast<Lines*>(context)->emplace_back(line); }
+void keep(std::string_view line, void* context) noexcept {
+    static_cast<Lines*>(context)->emplace_back(line);
+}
 
 constexpr weir::Budget watchful{.frame_bytes = 16 * 1024, .hold_warning_ms = 1};
 
@@ -227,7 +231,9 @@ Task<> holds_the_thread(Scheduler&) {
     while (weir::MonotonicClock::now() < until) {}
     WEIR_CO_CHECK(weir::yield());
 }
-Task<> root_of_holder(Scheduler& scheduler) { WEIR_CO_CHECK(holds_the_thread(scheduler)); }
+Task<> root_of_holder(Scheduler& scheduler) {
+    WEIR_CO_CHECK(holds_the_thread(scheduler));
+}
 
 }  // namespace
 
@@ -249,7 +255,8 @@ TEST_CASE("a task that holds the thread too long is reported by name") {
 }
 
 TEST_CASE("a simulated program that nothing can wake any more is told so, stopped, and ends") {
-    if (!weir::test::on_simulated()) weir::test::skip("only the simulated backend knows that nothing else can happen");
+    if (!weir::test::on_simulated())
+        weir::test::skip("only the simulated backend knows that nothing else can happen");
     Lines lines;
     const auto scheduler = make_scheduler();
     const auto root = [](Scheduler& of, std::string& ended) -> Task<> {

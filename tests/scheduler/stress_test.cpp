@@ -40,7 +40,9 @@ struct World {
         mixed = (mixed ^ (mixed >> 27)) * 0x94d0'49bb'1331'11eb;
         return (mixed ^ (mixed >> 31)) % below;
     }
-    weir::Duration span() { return weir::Duration(static_cast<std::int64_t>(draw(draw(2) == 0 ? 2'000'000 : 20'000))); }
+    weir::Duration span() {
+        return weir::Duration(static_cast<std::int64_t>(draw(draw(2) == 0 ? 2'000'000 : 20'000)));
+    }
 
     std::uint64_t random;
     weir::Semaphore semaphore{2};
@@ -154,7 +156,9 @@ struct Transfer {
     std::size_t written = 0;
     std::size_t read = 0;
 };
-std::byte byte_at(std::size_t position) { return static_cast<std::byte>(position % 251); }
+std::byte byte_at(std::size_t position) {
+    return static_cast<std::byte>(position % 251);
+}
 
 Task<> writes_pipe(Scheduler&, World& world, weir::PipeWriter& writer, Transfer& transfer) {
     const Counted counted(world);
@@ -199,7 +203,9 @@ constexpr Leaf leaves[] = {sleeps,     yields, never_waits, fails,     uses_even
 
 Task<> node(Scheduler& scheduler, World& world, int depth);
 
-void keep_error(const weir::Error& error, void* world) noexcept { check_error(*static_cast<World*>(world), error); }
+void keep_error(const weir::Error& error, void* world) noexcept {
+    check_error(*static_cast<World*>(world), error);
+}
 
 Task<> group_body(Scheduler& scheduler, weir::Group& group, World& world, int depth) {
     const Counted counted(world);
@@ -220,9 +226,10 @@ Task<> all_of_nodes(Scheduler& scheduler, World& world, int depth) {
 }
 Task<> first_of_nodes(Scheduler& scheduler, World& world, int depth) {
     const Counted counted(world);
-    const auto first = co_await weir::first_of(node(scheduler, world, depth), node(scheduler, world, depth),
-                                               weir::first_of(world.event.wait(), weir::sleep_for(world.span())))
-                           .within(world.span());
+    const auto first =
+        co_await weir::first_of(node(scheduler, world, depth), node(scheduler, world, depth),
+                                weir::first_of(world.event.wait(), weir::sleep_for(world.span())))
+            .within(world.span());
     if (!first.get<0>()) check_error(world, first.get<0>().error());
     if (!first.get<1>()) check_error(world, first.get<1>().error());
     WEIR_CO_CHECK(first.get<0>());
@@ -249,7 +256,8 @@ Task<> inner(Scheduler& scheduler, World& world, int depth) {
         WEIR_CO_CHECK(weir::with_group<3>(scheduler, group_body, std::ref(world), depth));
     } else if (kind == 5) {
         const auto policy = weir::collect(keep_error, &world);
-        WEIR_CO_CHECK(weir::with_group<3>(scheduler, policy, group_body, std::ref(world), depth).within(world.span()));
+        WEIR_CO_CHECK(
+            weir::with_group<3>(scheduler, policy, group_body, std::ref(world), depth).within(world.span()));
     } else {
         WEIR_CO_CHECK(sequence(scheduler, world, depth));
     }
@@ -277,11 +285,15 @@ Task<> tree(Scheduler& scheduler, World& world) {
 }
 
 using Lines = std::vector<std::string>;
-void keep_line(std::string_view line, void* lines) noexcept { static_cast<Lines*>(lines)->emplace_back(line); }
+void keep_line(std::string_view line, void* lines) noexcept {
+    static_cast<Lines*>(lines)->emplace_back(line);
+}
 
 }  // namespace
 
-TEST_CASE("random trees of tasks under random stops, deadlines and refusals end with nothing left and nothing lost") {
+TEST_CASE(
+    "random trees of tasks under random stops, deadlines and refusals end with nothing left and nothing "
+    "lost") {
     weir::test::for_each_seed([](std::uint64_t seed) {
         World world(seed);
         auto options = options_of_this_run(seed);
@@ -299,7 +311,7 @@ TEST_CASE("random trees of tasks under random stops, deadlines and refusals end 
             check_idle(*scheduler);
         }
         weir::set_report(nullptr, nullptr);
-        CHECK(reported == Lines{});   // nothing was ever stuck
+        CHECK(reported == Lines{});  // nothing was ever stuck
         CHECK(world.wrong == Lines{});
         CHECK(world.begun > 50);
         CHECK(world.semaphore.available() == 2);

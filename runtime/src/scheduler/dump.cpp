@@ -28,7 +28,7 @@ public:
         if (wanted > 0) size_ += std::min(wanted, room - 1);
     }
     void write(int fd) noexcept {
-        text_[size_] = '\n';   // in the place of the terminator
+        text_[size_] = '\n';  // in the place of the terminator
         [[maybe_unused]] const auto written = ::write(fd, text_, static_cast<std::size_t>(size_) + 1);
     }
 
@@ -158,8 +158,8 @@ private:
 void Scheduler::dump(int fd) const noexcept {
     Line head(0);
     head.add("weir: %zu tasks, %zu timers, %zu of %zu descriptors, %zu of %zu frame bytes, %s", frames.live(),
-             timers.count(), descriptors_.count(), descriptors_.capacity(), frames.cut_size(), frames.capacity(),
-             reason_.data());
+             timers.count(), descriptors_.count(), descriptors_.capacity(), frames.cut_size(),
+             frames.capacity(), reason_.data());
     head.write(fd);
     if (!root_) return;
     TreePrinter printer(fd, now());
