@@ -8,8 +8,8 @@
 
 #include "timers.hpp"
 
-#include <deque>
 #include <utility>
+#include <vector>
 
 #include <asio/basic_waitable_timer.hpp>
 #include <asio/io_context.hpp>
@@ -35,6 +35,7 @@ using Timer =
 class MillionTimers {
 public:
     MillionTimers() {
+        timers_.reserve(timer_count);  // a timer cannot move while it is armed
         for (std::size_t i = 0; i < timer_count; ++i) arm(timers_.emplace_back(context_));
     }
 
@@ -68,7 +69,7 @@ private:
     static constexpr int one_thread = 1;
 
     asio::io_context context_{one_thread};
-    std::deque<Timer> timers_;  // a timer cannot move while it is armed
+    std::vector<Timer> timers_;
     TimerLoad load_;
     std::size_t fired_ = 0;
 };

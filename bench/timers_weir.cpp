@@ -7,7 +7,8 @@
 
 #include "weir/core/timer_wheel.hpp"
 
-#include <deque>
+#include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -19,12 +20,15 @@ class MillionTimers {
 public:
     MillionTimers() : storage_(weir::TimerWheel::storage_size(slots) / sizeof(std::uint64_t)) {
         wheel_.start(std::as_writable_bytes(std::span(storage_)), slots, now_);
-        for (std::size_t i = 0; i < timer_count; ++i) arm(timers_.emplace_back(*this));
+        for (Timer& timer : timers()) {
+            timer.owner = this;
+            arm(timer);
+        }
     }
     MillionTimers(const MillionTimers&) = delete;
     MillionTimers& operator=(const MillionTimers&) = delete;
     ~MillionTimers() {
-        for (Timer& timer : timers_) wheel_.disarm(timer);
+        for (Timer& timer : timers()) wheel_.disarm(timer);
     }
 
     Turns run(std::size_t steps) {
@@ -34,7 +38,7 @@ public:
             now_ += timer_step;
             const std::size_t to_cancel = std::exchange(fired_, 0);
             for (std::size_t n = 0; n < to_cancel; ++n) {
-                Timer& timer = timers_[load_.random_index()];
+                Timer& timer = timers()[load_.random_index()];
                 wheel_.disarm(timer);
                 arm(timer);
             }
@@ -47,23 +51,26 @@ public:
 private:
     // With its owner a timer fills most of a cache line: one line is better than parts of two.
     struct alignas(64) Timer : weir::Timer {
-        explicit Timer(MillionTimers& all) noexcept : weir::Timer(fire), owner(all) {}
+        Timer() noexcept : weir::Timer(fire) {}
         static void fire(weir::Timer& timer) noexcept {
             auto& self = static_cast<Timer&>(timer);
-            ++self.owner.fired_;
-            self.owner.arm(self);
+            ++self.owner->fired_;
+            self.owner->arm(self);
         }
-        MillionTimers& owner;
+        MillionTimers* owner = nullptr;
     };
 
     static constexpr std::size_t slots = weir::TimerWheel::slots_max;
 
+    [[nodiscard]] std::span<Timer, timer_count> timers() noexcept {
+        return std::span<Timer, timer_count>(timers_.get(), timer_count);
+    }
     void arm(Timer& timer) noexcept { wheel_.arm(timer, now_ + load_.random_delay()); }
 
     std::vector<std::uint64_t> storage_;
     weir::TimerWheel wheel_;
     weir::Instant now_ = weir::instant_of_ns(1'000'000'000);
-    std::deque<Timer> timers_;  // a timer cannot move while it is armed
+    std::unique_ptr<Timer[]> timers_ = std::make_unique<Timer[]>(timer_count);
     TimerLoad load_;
     std::size_t fired_ = 0;
 };
