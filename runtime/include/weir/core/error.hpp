@@ -17,19 +17,19 @@ namespace weir {
 /// What happened. `a` and `b` are those of Error; where nothing is said they are 0, but for transfers: the errors of
 /// read_exactly and write_all have in `a` the bytes that had moved.
 enum class Errc : std::uint16_t {
-    cancelled,    ///< the task was asked to stop
-    timed_out,    ///< the deadline given to this very await passed
-    ended,        ///< the peer ended in good order, and everything it sent was delivered; a = bytes that came
-    peer_lost,    ///< the peer went away without a word (reset, broken pipe, killed)
-    refused,      ///< nobody listens there
-    not_found,    ///< no such file, name or process
-    in_use,       ///< another process holds it; a = its pid where it is known
-    denied,       ///< permissions forbid it
-    busy,         ///< another task already waits on this direction of the object
-    would_block,  ///< it cannot be done now, and waiting was not asked for
-    invalid,      ///< an argument makes no sense
-    too_large,    ///< a = size asked for, b = limit
-    no_frame,     ///< the frame pool has no room; a = frame bytes asked for, b = Budget::frame_bytes
+    cancelled,      ///< the task was asked to stop
+    timed_out,      ///< the deadline given to this very await passed
+    ended,          ///< the peer ended in good order, all it sent is delivered; a = bytes that came
+    peer_lost,      ///< the peer went away without a word (reset, broken pipe, killed)
+    refused,        ///< nobody listens there
+    not_found,      ///< no such file, name or process
+    in_use,         ///< another process holds it; a = its pid where it is known
+    denied,         ///< permissions forbid it
+    busy,           ///< another task already waits on this direction of the object
+    would_block,    ///< it cannot be done now, and waiting was not asked for
+    invalid,        ///< an argument makes no sense
+    too_large,      ///< a = size asked for, b = limit
+    no_frame,       ///< the frame pool has no room; a = frame bytes asked for, b = Budget::frame_bytes
     no_descriptor,  ///< the descriptor table is full; b = Budget::descriptors
     no_group_slot,  ///< the group is full; b = its slots
     no_files,       ///< the process or the system has no file descriptor left
@@ -40,9 +40,9 @@ enum class Errc : std::uint16_t {
     unsupported,    ///< this kernel, or this process's sandbox, does not offer it
     closed,         ///< the handle or channel was closed
     stalled,        ///< nothing can ever wake the remaining tasks (simulated backend)
-    overflow,  ///< (for programs and layers above) more arrived than a bounded place can hold; a = size, b = limit
-    stuck,   ///< a stopped program did not end within Budget::grace; a = live tasks
-    system,  ///< any other errno
+    overflow,       ///< more arrived than a bounded place can hold; a = size, b = limit
+    stuck,          ///< a stopped program did not end within Budget::grace_ms; a = live tasks
+    system,         ///< any other errno
 };
 
 /// The fixed English text of a code, e.g. "timed out".

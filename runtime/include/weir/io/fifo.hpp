@@ -34,7 +34,8 @@ public:
 
     /// Makes a FIFO at `path`, or takes over one that is there and belongs to us or to root, after setting its
     /// owner and mode. Errors: in_use (something that is no FIFO, or somebody else's), denied, not_found (no such
-    /// directory), too_large (path).
+    /// directory), too_large (path), invalid (a path that is empty or has a zero in it). There is no lock: a second reader
+    /// of the path is not turned away.
     static Result<FifoReader> create(std::string_view path, const FifoOptions& options = {}) noexcept;
     /// Takes over the reading end of a FIFO or pipe. Errors: wrong_kind, closed.
     static Result<FifoReader> adopt(int fd) noexcept;
@@ -65,7 +66,7 @@ public:
     explicit FifoWriter(Fd fd) noexcept : Handle(std::move(fd)) {}
 
     /// Opens `path`; while it does not exist or nobody reads it, tries again until the deadline. Errors: wrong_kind
-    /// (no FIFO), denied, too_large (path), cancelled, timed_out.
+    /// (no FIFO), denied, too_large, invalid (path), cancelled, timed_out.
     [[nodiscard]] static OpenFifo open(std::string_view path) noexcept;
     /// Takes over the writing end of a FIFO or pipe. Errors: wrong_kind, closed.
     static Result<FifoWriter> adopt(int fd) noexcept;
