@@ -46,6 +46,17 @@ Task<int> sum(BareContext& context) {
     co_return first + second;
 }
 
+// The awaited type depends on the argument.
+template <class Source>
+Task<> take_both(BareContext& context, Source source, int& sum) {
+    WEIR_CO_TRY(const int value, source(context));
+    WEIR_CO_CHECK(source(context));
+    sum += value;
+}
+Task<int> refuse_number(BareContext&) {
+    co_return co_await weir::fail(Errc::denied, "refuse", 1, 2);
+}
+
 struct Pair {
     int left;
     int right;
@@ -136,6 +147,17 @@ TEST_CASE("WEIR_CO_TRY and WEIR_CO_CHECK end the task with the error of what the
     REQUIRE(!tried);
     CHECK(tried.error().a == 1);
     CHECK(!went_on);
+}
+
+TEST_CASE("WEIR_CO_TRY and WEIR_CO_CHECK serve in a task that is a template") {
+    BareContext context;
+    int total = 0;
+    CHECK(context.run(take_both(context, sum, total)).has_value());
+    CHECK(total == 3);
+    const auto refused = context.run(take_both(context, refuse_number, total));
+    REQUIRE(!refused.has_value());
+    CHECK(refused.error() == Errc::denied);
+    CHECK(total == 3);
 }
 
 TEST_CASE("WEIR_CO_TRY takes a result that is there already") {

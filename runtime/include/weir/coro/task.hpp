@@ -396,16 +396,18 @@ Task<T> TaskPromiseBase<T>::get_return_object_on_allocation_failure() noexcept {
 #define WEIR_CO_TRY(declaration, ...)                                                               \
     WEIR_CO_TRY_NAMED(WEIR_JOIN(weir_awaited_, __COUNTER__), WEIR_JOIN(weir_outcome_, __COUNTER__), \
                       declaration, __VA_ARGS__)
-#define WEIR_CO_TRY_NAMED(awaited, outcome, declaration, ...)          \
-    auto&& awaited = (__VA_ARGS__);                                    \
-    auto outcome = co_await static_cast<decltype(awaited)&&>(awaited); \
-    if (!outcome) co_return co_await ::weir::fail(outcome.error());    \
+#define WEIR_CO_TRY_NAMED(awaited, outcome, declaration, ...)                                          \
+    auto&& awaited = (__VA_ARGS__);                                                                    \
+    auto outcome = co_await static_cast<decltype(awaited)&&>(awaited);                                 \
+    /* The cast: in a template, clang 14 takes an operand of unknown type for a value to return. */    \
+    if (!outcome) co_return co_await ::weir::fail(static_cast<const ::weir::Error&>(outcome.error())); \
     declaration = *std::move(outcome)
 
 /// WEIR_CO_CHECK(peer.write_all(bytes)); the same where the value does not matter.
-#define WEIR_CO_CHECK(...)                                                                      \
-    do {                                                                                        \
-        auto&& weir_awaited = (__VA_ARGS__);                                                    \
-        const auto weir_outcome = co_await static_cast<decltype(weir_awaited)&&>(weir_awaited); \
-        if (!weir_outcome) co_return co_await ::weir::fail(weir_outcome.error());               \
+#define WEIR_CO_CHECK(...)                                                                            \
+    do {                                                                                              \
+        auto&& weir_awaited = (__VA_ARGS__);                                                          \
+        const auto weir_outcome = co_await static_cast<decltype(weir_awaited)&&>(weir_awaited);       \
+        if (!weir_outcome)                                                                            \
+            co_return co_await ::weir::fail(static_cast<const ::weir::Error&>(weir_outcome.error())); \
     } while (false)
