@@ -24,6 +24,34 @@ constexpr StreamVerbs kept_open_verbs{Operation::Verb::read, Operation::Verb::wr
 constexpr Duration open_pause_first = 1ms;
 constexpr Duration open_pause_max = 50ms;
 
+// Removes the FIFO that was just made unless everything else succeeds.
+class MadePath {
+public:
+    explicit MadePath(const char* path) noexcept : path_(path) {}
+    MadePath(const MadePath&) = delete;
+    MadePath& operator=(const MadePath&) = delete;
+    ~MadePath() {
+        if (path_ != nullptr) ::unlink(path_);
+    }
+    void keep() noexcept { path_ = nullptr; }
+
+private:
+    const char* path_;
+};
+
+// The umask may have taken from a FIFO that we just made what its own owner needs to open it.
+Fd open_end(const char* path, int access, bool made) noexcept {
+    const int flags = access | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW;
+    Fd fd(::open(path, flags));
+    if (!fd && errno == EACCES && made && ::chmod(path, S_IRUSR | S_IWUSR) == 0) fd = Fd(::open(path, flags));
+    return fd;
+}
+
+bool is_something_else(const char* path) noexcept {
+    struct stat status {};
+    return ::stat(path, &status) == 0 && !S_ISFIFO(status.st_mode);
+}
+
 }  // namespace
 
 FifoReader& FifoReader::operator=(FifoReader&& other) noexcept {
@@ -44,8 +72,11 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
     const char* const name = reader.path_.data();
     const bool made = ::mkfifo(name, options.mode) == 0;
     if (!made && errno != EEXIST) return failure(Error::from_errno(operation, errno));
-    Fd fd(::open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd) return failure(Error::from_errno(operation, errno == ELOOP ? EEXIST : errno));
+    MadePath made_path(made ? name : nullptr);
+    Fd fd = open_end(name, O_RDONLY, made);
+    // A symbolic link and a socket lie there and are no FIFO either.
+    if (!fd && (errno == ELOOP || errno == ENXIO)) errno = EEXIST;
+    if (!fd) return failure(Error::from_errno(operation, errno));
     struct stat status {};
     if (::fstat(fd.get(), &status) < 0) return failure(Error::from_errno(operation, errno));
     if (!S_ISFIFO(status.st_mode))
@@ -61,7 +92,7 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
         return failure(Error::from_errno(operation, errno));
     }
     if (options.keep_open) {
-        reader.kept_open_ = Fd(::open(name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
+        reader.kept_open_ = open_end(name, O_WRONLY, false);
         if (!reader.kept_open_) return failure(Error::from_errno(operation, errno));
         struct stat other {};
         if (::fstat(reader.kept_open_.get(), &other) < 0 || other.st_ino != status.st_ino ||
@@ -71,6 +102,7 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
     }
     static_cast<Handle&>(reader) = Handle(std::move(fd));
     reader.removes_ = options.remove;
+    made_path.keep();
     return reader;
 }
 
@@ -134,6 +166,11 @@ bool OpenFifo::Wait::open_once() noexcept {
     fd_ = Fd(::open(path_.data(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
     if (!fd_) {
         result = -errno;
+        // ENXIO is a FIFO that nobody reads, but also a socket.
+        if ((result == -ENXIO || result == -EISDIR) && is_something_else(path_.data())) {
+            set_error({.code = Errc::wrong_kind, .operation = name()});
+            return true;
+        }
         return result != -ENXIO && result != -ENOENT && result != -EINTR;
     }
     struct stat status {};
