@@ -92,6 +92,15 @@ void DescriptorTable::start(std::span<DescriptorEntry> entries) noexcept {
 
 DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
     WEIR_ASSERT(fd >= 0);
+    if (foreign_count_ > 0) [[unlikely]] {
+        DescriptorEntry* const shared = find_fd(fd);
+        if (shared != nullptr && shared->foreign) {
+            shared->foreign = false;
+            shared->nonblocking = nonblocking;
+            --foreign_count_;
+            return shared;
+        }
+    }
     DescriptorEntry* const entry = free_;
     if (entry == nullptr) return nullptr;
     free_ = entry->next_free;
@@ -102,8 +111,26 @@ DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
     entry->untried = 0;
     entry->foreign = false;
     entry->external = false;
+    entry->sharers = 0;
     if (++count_ > peak_) peak_ = count_;
     return entry;
+}
+
+DescriptorEntry* DescriptorTable::share(int fd) noexcept {
+    DescriptorEntry* entry = find_fd(fd);
+    if (entry == nullptr) {
+        entry = take(fd, true);
+        if (entry == nullptr) return nullptr;
+        entry->foreign = true;
+        ++foreign_count_;
+    }
+    ++entry->sharers;
+    return entry;
+}
+
+bool DescriptorTable::unshare(DescriptorEntry& entry) noexcept {
+    WEIR_ASSERT(entry.sharers > 0);
+    return --entry.sharers == 0 && entry.foreign;
 }
 
 DescriptorEntry* DescriptorTable::find_fd(int fd) noexcept {
@@ -115,6 +142,8 @@ DescriptorEntry* DescriptorTable::find_fd(int fd) noexcept {
 
 void DescriptorTable::give_back(DescriptorEntry& entry) noexcept {
     WEIR_ASSERT(!entry.busy() && count_ > 0);
+    if (entry.foreign) --foreign_count_;
+    entry.foreign = false;
     entry.fd = -1;
     entry.next_free = free_;
     free_ = &entry;

@@ -10,15 +10,6 @@
 #include <fcntl.h>
 
 namespace weir {
-namespace {
-
-void give_back_if_idle(Scheduler& scheduler, DescriptorEntry& entry) noexcept {
-    if (!entry.foreign || entry.busy()) return;
-    scheduler.backend().forget(entry);
-    scheduler.descriptors().give_back(entry);
-}
-
-}  // namespace
 
 bool ForeignReadiness::Wait::start(const Start& start) noexcept {
     if (fd_ < 0 || ::fcntl(fd_, F_GETFD) < 0) {
@@ -30,18 +21,15 @@ bool ForeignReadiness::Wait::start(const Start& start) noexcept {
         return true;
     }
     Scheduler& scheduler = scheduler_of(start);
-    DescriptorTable& table = scheduler.descriptors();
-    DescriptorEntry* found = table.find_fd(fd_);
-    if (found == nullptr) {
-        found = table.take(fd_, true);
-        if (found == nullptr) {
-            set_error({.code = Errc::no_descriptor, .operation = name(), .b = table.capacity()});
-            return true;
-        }
-        found->foreign = true;
+    DescriptorEntry* const shared = scheduler.descriptors().share(fd_);
+    if (shared == nullptr) {
+        set_error(
+            {.code = Errc::no_descriptor, .operation = name(), .b = scheduler.descriptors().capacity()});
+        return true;
     }
-    entry = found;
+    entry = shared;
     scheduler_ = &scheduler;
+    generation_ = shared->generation;
     if (entry->waiting_in(direction()) != nullptr) {
         refuse(Errc::busy);
         return true;
@@ -51,7 +39,12 @@ bool ForeignReadiness::Wait::start(const Start& start) noexcept {
 }
 
 Result<void> ForeignReadiness::Wait::take() noexcept {
-    if (entry != nullptr) give_back_if_idle(*scheduler_, *entry);
+    // A handle on the descriptor may have closed after this await was over and before its task went on.
+    if (entry != nullptr && entry->fd == fd_ && entry->generation == generation_ &&
+        DescriptorTable::unshare(*entry)) {
+        scheduler_->backend().forget(*entry);
+        scheduler_->descriptors().give_back(*entry);
+    }
     const auto got = outcome();
     if (!got) return failure(got.error());
     return {};

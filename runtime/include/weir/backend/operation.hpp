@@ -32,8 +32,9 @@ struct DescriptorEntry {
     bool nonblocking = false;    ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
     std::uint8_t armed = 0;      ///< the backend's own note: what the kernel was asked to report, or can be
     std::uint8_t untried = 0;    ///< the backend's own note: reads that it does not try before it queues them
-    bool foreign = false;        ///< belongs to a caller of readable()/writable(), not to a handle
+    bool foreign = false;        ///< no handle's: exists for callers of readable()/writable() alone
     bool external = false;       ///< other threads may make it ready (for the simulated backend)
+    std::uint16_t sharers = 0;   ///< awaits of readable()/writable() that have not ended
     Operation* waiting[2] = {};  ///< submitted, not yet done; indexed by Direction
     DescriptorEntry* next_free = nullptr;
 
@@ -100,8 +101,13 @@ public:
 
     void start(std::span<DescriptorEntry> entries) noexcept;
 
-    /// Null when the table is full.
+    /// For a handle. Where somebody awaits readiness of the same descriptor it is that entry, since the kernel registers
+    /// a descriptor once. Null when the table is full.
     [[nodiscard]] DescriptorEntry* take(int fd, bool nonblocking) noexcept;
+    /// For one await of readiness: the entry that `fd` has, or a new one. Looks through the table. Null when it is full.
+    [[nodiscard]] DescriptorEntry* share(int fd) noexcept;
+    /// The end of that await; true if the entry is nobody's any more and has to be forgotten and given back.
+    [[nodiscard]] static bool unshare(DescriptorEntry& entry) noexcept;
     /// The entry has no operation in flight and the backend has forgotten it.
     void give_back(DescriptorEntry& entry) noexcept;
 
@@ -114,16 +120,17 @@ public:
         DescriptorEntry& entry = entries_[index];
         return entry.fd >= 0 && entry.generation == generation ? &entry : nullptr;
     }
-    /// The entry of an open descriptor, or null. Looks through the table.
-    [[nodiscard]] DescriptorEntry* find_fd(int fd) noexcept;
     [[nodiscard]] std::size_t capacity() const noexcept { return entries_.size(); }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
 
 private:
+    [[nodiscard]] DescriptorEntry* find_fd(int fd) noexcept;
+
     std::span<DescriptorEntry> entries_;
     DescriptorEntry* free_ = nullptr;
     std::size_t count_ = 0;
+    std::size_t foreign_count_ = 0;  // without any, take() need not look
     std::size_t peak_ = 0;
 };
 

@@ -25,6 +25,7 @@ public:
         static constexpr Pending::Kind in{"readable", &visit_fd};
         static constexpr Pending::Kind out{"writable", &visit_fd};
         int fd_;
+        std::uint32_t generation_ = 0;  // of the entry when it was taken
         Scheduler* scheduler_ = nullptr;
     };
 
