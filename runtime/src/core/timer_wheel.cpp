@@ -60,31 +60,51 @@ void TimerWheel::arm(Timer& timer, Instant at, Duration slack) noexcept {
     place(timer);
 }
 
+inline void TimerWheel::link(HeapNode*& head, Timer& timer, std::uint32_t place) noexcept {
+    HeapNode* const after = head;
+    timer.place_ = place;
+    timer.sibling_ = after;
+    timer.holder_ = &head;
+    if (after != nullptr) after->holder_ = &timer.sibling_;
+    head = &timer;
+}
+
+inline void TimerWheel::put(Timer& timer, unsigned level, std::uint32_t slot) noexcept {
+    const std::uint32_t bucket = level * slots_ + slot;
+    if (heads_[bucket] == nullptr) [[unlikely]] {
+        ++occupied_count_[level];
+        occupied_[level * words_of(slots_) + slot / 64] |= std::uint64_t{1} << (slot % 64);
+    }
+    link(heads_[bucket], timer, bucket);
+}
+
+// Short, since it waits for memory: the fewer instructions, the more timers a core has in hand meanwhile.
 void TimerWheel::place(Timer& timer) noexcept {
     const std::uint64_t tick = static_cast<std::uint64_t>(timer.at_ns_) >> tick_shift;
+    if (tick - cursor_ - 1 < slots_ - 1) [[likely]] {  // ahead, and by fewer than `slots` ticks
+        put(timer, 0, static_cast<std::uint32_t>(tick) & (slots_ - 1));
+    } else {
+        place_elsewhere(timer, tick);
+    }
+}
+
+[[gnu::noinline]] void TimerWheel::place_elsewhere(Timer& timer, std::uint64_t tick) noexcept {
     if (tick <= cursor_) {
         timer.place_ = Timer::place_heap;
         near_.push(timer);
         return;
     }
-    unsigned level = 0;
-    unsigned shift = 0;
-    while ((tick >> shift) - (cursor_ >> shift) >= slots_ && level < levels_) {
+    unsigned level = 1;
+    unsigned shift = bits_;
+    while (level < levels_ && (tick >> shift) - (cursor_ >> shift) >= slots_) {
         ++level;
         shift += bits_;
     }
-    const auto slot = static_cast<std::uint32_t>((tick >> shift) & (slots_ - 1));
-    timer.place_ = level == levels_ ? place_overflow() : level * slots_ + slot;
-    HeapNode*& head = level == levels_ ? overflow_ : heads_[timer.place_];
-    timer.sibling_ = head;
-    timer.holder_ = &head;
-    if (head != nullptr) {
-        head->holder_ = &timer.sibling_;
-    } else if (level < levels_) {
-        ++occupied_count_[level];
-        occupied_[level * words_of(slots_) + slot / 64] |= std::uint64_t{1} << (slot % 64);
+    if (level < levels_) {
+        put(timer, level, static_cast<std::uint32_t>(tick >> shift) & (slots_ - 1));
+    } else {
+        link(overflow_, timer, place_overflow());
     }
-    head = &timer;
 }
 
 void TimerWheel::note_empty(unsigned level, std::uint32_t slot) noexcept {

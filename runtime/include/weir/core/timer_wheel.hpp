@@ -114,6 +114,9 @@ private:
     [[nodiscard]] static std::int64_t earliest_ns(const HeapNode* node, std::uint64_t first_tick) noexcept;
     [[nodiscard]] std::uint64_t overflow_tick() const noexcept;
     void place(Timer& timer) noexcept;
+    void place_elsewhere(Timer& timer, std::uint64_t tick) noexcept;
+    void put(Timer& timer, unsigned level, std::uint32_t slot) noexcept;
+    void link(HeapNode*& head, Timer& timer, std::uint32_t place) noexcept;
     void note_empty(unsigned level, std::uint32_t slot) noexcept;
     void replace_all(HeapNode*& head) noexcept;
     void warm() noexcept;
