@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A finished child queues its slot, not its parent: the slot's turn in the ready list is where the frame is freed
-// (never inside the child's own final suspension) and the policy applied.
+// A child is queued by its slot, when it is spawned and again when it has ended: the slot's turn in the ready list is
+// where the frame is freed (never inside the child's own final suspension) and the policy applied.
 #include "weir/coro/group.hpp"
 
 namespace weir {
@@ -29,13 +29,25 @@ Result<void> Group::spawn(Task<> child, Priority priority) noexcept {
     promise.set_slot(slot.result);
     promise.bind(*context_, scope_, slot, parent_);
     promise.set_priority(priority);
-    promise.begin_later();
+    context_->ready.push_back(slot);
     return {};
 }
 
-void Group::child_ended(ReadyItem& item) noexcept {
+// A slot has two turns: the first starts its child, or drops it if the group was stopped meanwhile; the second
+// comes when the child has ended. A child that ends in its first turn needs no second.
+void Group::run_slot(ReadyItem& item) noexcept {
     auto& slot = static_cast<Slot&>(item);
     Group& group = *slot.group;
+    auto& child = slot.child.promise();
+    if (!child.started()) {
+        if (group.scope_.stopped()) {
+            slot.result.emplace(failure(Errc::cancelled, "task"));
+        } else {
+            group.context_->credit = Context::credit_full;
+            group.context_->resumed = child.function();
+            if (!child.begin()) return;
+        }
+    }
     std::exchange(slot.child, nullptr).destroy();
     WEIR_ASSERT(slot.result.has_value());
     if (!*slot.result) group.note(slot.result->error());

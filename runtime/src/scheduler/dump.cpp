@@ -161,7 +161,7 @@ void Scheduler::dump(int fd) const noexcept {
              timers.count(), descriptors_.count(), descriptors_.capacity(), frames.cut_size(),
              frames.capacity(), reason_.data());
     head.write(fd);
-    if (!root_) return;
+    if (root_ == nullptr) return;
     TreePrinter printer(fd, now());
     printer.on_task(*root_->task);
 }

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <utility>
 #include <sys/auxv.h>
 #include <unistd.h>
 
@@ -47,7 +48,8 @@ private:
 }  // namespace
 
 Scheduler::~Scheduler() {
-    WEIR_ASSERT(!root_.has_value());
+    // exit() in a task destroys static schedulers under their running tasks; the kernel tidies up after those.
+    if (root_ != nullptr) return;
     if (backend_ != nullptr) backend_->end();
 }
 
@@ -92,8 +94,8 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
 Result<void> Scheduler::bind_root(TaskState& task) noexcept {
     const auto begun = start();
     if (!begun) return begun;
-    WEIR_ASSERT(!root_.has_value());
-    root_.emplace();
+    WEIR_ASSERT(root_ == nullptr);
+    root_ = ::new (root_storage_.data()) RootState;
     root_->task = &task;
     task.bind(*this, root_->scope, root_->item, nullptr);
     task.begin_later();
@@ -122,11 +124,11 @@ Result<void> Scheduler::run_root() noexcept {
 
 void Scheduler::finish_root() noexcept {
     stopping_since = never;
-    root_.reset();
+    std::exchange(root_, nullptr)->~RootState();
 }
 
 Result<bool> Scheduler::run_ready() noexcept {
-    if (!root_) return false;
+    if (root_ == nullptr) return false;
     const Inside inside(inside_);
     // A few turns, so that what just arrived is also acted on; not until nothing is ready, since tasks that
     // keep each other busy would never let the foreign loop have its turn.
@@ -149,7 +151,7 @@ Instant Scheduler::next_deadline() const noexcept {
 }
 
 void Scheduler::request_stop() noexcept {
-    if (!root_) return;
+    if (root_ == nullptr) return;
     note_stopping();
     root_->scope.request_stop();
 }
@@ -185,8 +187,7 @@ void Scheduler::run_items() noexcept {
 }
 
 void Scheduler::run_item_timed(ReadyItem& item) noexcept {
-    const TaskState* const task = TaskState::of(item);
-    const char* const function = task != nullptr ? task->function() : "(runtime)";
+    resumed = "(runtime)";
     const Instant before = MonotonicClock::now();
     item.run();
     const auto held_ms =
@@ -194,7 +195,7 @@ void Scheduler::run_item_timed(ReadyItem& item) noexcept {
     if (held_ms < static_cast<std::int64_t>(budget_.hold_warning_ms)) return;
     char line[160];
     const int size = std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)",
-                                   function, static_cast<long long>(held_ms), budget_.hold_warning_ms);
+                                   resumed, static_cast<long long>(held_ms), budget_.hold_warning_ms);
     if (size > 0) report(std::string_view(line));
 }
 

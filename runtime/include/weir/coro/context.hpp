@@ -43,6 +43,8 @@ public:
 
     /// When the current turn began; some milliseconds old while no timer is armed.
     Instant turn_time{};
+    /// The function of the task resumed last, for the report of who held the thread.
+    const char* resumed = "";
     std::uint64_t tasks_started = 0;
     /// When the root task's own scope, or one that the root task awaits, was asked to stop; `never` before.
     Instant stopping_since = never;

@@ -110,6 +110,11 @@ public:
 
     Shielded(D&& inner, Duration span) noexcept : inner_(std::move(inner)), span_(span) {}
 
+    // A second deadline around a shield could not reach what is inside: the shield's own is the one.
+    template <class T>
+    void within(T) && = delete;
+    void by(Instant) && = delete;
+
     class Wait;
 
 private:
@@ -153,7 +158,8 @@ template <class D>
 inline constexpr bool starts_when_stopped<Shielded<D>> = true;
 
 /// Runs `description` (a task, an operation) under a fresh scope that no outer stop reaches, for at most `span`:
-/// the one way to say goodbye, flush, unlink or reap while stopping. Ends with `timed_out` after `span`.
+/// the one way to say goodbye, flush, unlink or reap while stopping. Ends with `timed_out` after `span`. Await it
+/// directly: as an arm of first_of or all_of it is refused under a stop like any other arm.
 template <class Rep, class Period, class D>
 [[nodiscard]] auto shielded(std::chrono::duration<Rep, Period> span, D description) noexcept {
     return Shielded<D>(std::move(description), saturating_ns(span));

@@ -15,6 +15,7 @@
 //
 // A child that ends with `cancelled` because the group was stopped is no error to either.
 // spawn() only queues the child: it first runs when the spawning task has suspended.
+// A child may outlive the body: what it refers to must belong to the task that awaits the group, not to the body.
 #pragma once
 
 #include "weir/coro/task.hpp"
@@ -45,7 +46,7 @@ public:
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
-    /// Queues the child to be started. Errc::no_group_slot when full, no_frame for a hollow task, cancelled when
+    /// Queues the child to be started; if the group is stopped before that it is dropped unstarted. Errc::no_group_slot when full, no_frame for a hollow task, cancelled when
     /// the group is stopping: the task is dropped then, with all it was given.
     Result<void> spawn(Task<> child, Priority priority = Priority::normal) noexcept;
 
@@ -56,7 +57,7 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
 
     struct Slot : ReadyItem {
-        Slot() noexcept : ReadyItem(child_ended) {}
+        Slot() noexcept : ReadyItem(run_slot) {}
         Group* group = nullptr;
         Slot* next_free = nullptr;
         Task<>::Handle child;
@@ -79,7 +80,7 @@ private:
         Group& group;
     };
 
-    static void child_ended(ReadyItem& item) noexcept;
+    static void run_slot(ReadyItem& item) noexcept;
     static void body_ended(ReadyItem& item) noexcept;
     void end_body() noexcept;
     void note(const Error& error) noexcept;

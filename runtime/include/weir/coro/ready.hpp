@@ -31,7 +31,6 @@ struct ReadyItem {
     /// Takes effect the next time the item is queued.
     void set_priority(Priority priority) noexcept { priority_ = priority; }
     void run() noexcept { run_(*this); }
-    [[nodiscard]] bool runs(Run function) const noexcept { return run_ == function; }
 
 private:
     friend class ReadyList;

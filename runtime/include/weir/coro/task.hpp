@@ -75,11 +75,6 @@ public:
     }
     void resumed() noexcept { awaiting_ = nullptr; }
 
-    /// The task that `item` is, or null if it is something else.
-    [[nodiscard]] static const TaskState* of(const ReadyItem& item) noexcept {
-        return item.runs(run_ready) ? static_cast<const TaskState*>(&item) : nullptr;
-    }
-
     [[nodiscard]] std::coroutine_handle<> handle() noexcept {
         return std::coroutine_handle<TaskState>::from_promise(*this);
     }
@@ -100,6 +95,7 @@ private:
     static void run_ready(ReadyItem& item) noexcept {
         auto& task = static_cast<TaskState&>(item);
         task.context_->credit = Context::credit_full;
+        task.context_->resumed = task.function_;
         if (!task.started_) {
             task.started_ = true;
             ++task.context_->tasks_started;
@@ -150,18 +146,18 @@ public:
     [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
         TaskState& task = handle.promise();
         Context& context = task.context();
-        if (start_or_refuse<D>(wait_, Start{context, task.scope(), task, task})) {
-            if (--context.credit > 0) return false;
-            // Out of credit: the kernel comes first, then the others.
-            context.turn_left = 0;
-            context.ready.push_back(task);
-        }
-        task.suspended_on(wait_);
+        // Noted before it starts: a child that runs nested in here may dump the tree.
         task_ = &task;
+        task.suspended_on(wait_);
+        if (!start_or_refuse<D>(wait_, Start{context, task.scope(), task, task})) return true;
+        if (--context.credit > 0) return false;
+        // Out of credit: the kernel comes first, then the others.
+        context.turn_left = 0;
+        context.ready.push_back(task);
         return true;
     }
     [[nodiscard]] auto await_resume() noexcept {
-        if (task_ != nullptr) task_->resumed();
+        task_->resumed();
         return wait_.take();
     }
 

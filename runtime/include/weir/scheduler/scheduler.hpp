@@ -185,7 +185,8 @@ private:
     std::byte* storage_;
     Backend* backend_ = nullptr;
     DescriptorTable descriptors_;
-    std::optional<RootState> root_;
+    RootState* root_ = nullptr;   // in root_storage_ while a root task lives
+    alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;
     bool memory_started_ = false;
     bool exits_when_stuck_ = false;
