@@ -15,6 +15,7 @@
 
 #include "sys/calls.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <poll.h>
 #include <utility>
@@ -23,6 +24,8 @@ namespace weir {
 namespace {
 
 constexpr std::uint64_t cancel_bit = 1;
+constexpr std::uint64_t nop_tag = 0;
+constexpr std::size_t transfer_max = std::size_t{1} << 30;  // an entry's size has 32 bits
 // Then one is tried again, lest a stream that is never empty goes the long way for ever.
 constexpr std::uint8_t untried_max = 16;
 
@@ -79,12 +82,13 @@ long UringBackend::queue(Operation& operation, bool transfer) noexcept {
     io_uring_sqe* const sqe = entry_for_submission();
     if (sqe == nullptr) return -ENOBUFS;
     const int fd = operation.entry->fd;
+    const std::size_t size = std::min(operation.size, transfer_max);
     if (!transfer) {
         ::io_uring_prep_poll_add(sqe, fd, poll_mask(operation));
     } else if (operation.verb == Operation::Verb::receive) {
-        ::io_uring_prep_recv(sqe, fd, operation.data, operation.size, 0);
+        ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
     } else {
-        ::io_uring_prep_read(sqe, fd, operation.data, static_cast<unsigned>(operation.size), 0);
+        ::io_uring_prep_read(sqe, fd, operation.data, static_cast<unsigned>(size), 0);
     }
     sqe->user_data = tag_of(operation);
     ++operation.unseen;
@@ -127,6 +131,12 @@ void UringBackend::cancel(Operation& operation) noexcept {
     io_uring_sqe* const sqe = entry_for_submission();
     // Out of memory in the kernel: the operation stays in flight until it completes by itself.
     if (sqe == nullptr) return;
+    if (operation.unseen == 0) {
+        // Making room for the cancel collected the operation itself: it is done.
+        ::io_uring_prep_nop(sqe);
+        sqe->user_data = nop_tag;
+        return;
+    }
     ::io_uring_prep_cancel64(sqe, tag_of(operation), 0);
     sqe->user_data = tag_of(operation) | cancel_bit;
     ++operation.unseen;
@@ -139,6 +149,7 @@ void UringBackend::finish(Operation& operation) noexcept {
 }
 
 void UringBackend::on_completion(std::uint64_t tag, int result) noexcept {
+    if (tag == nop_tag) return;
     auto& operation = *reinterpret_cast<Operation*>(static_cast<std::uintptr_t>(tag & ~cancel_bit));
     WEIR_ASSERT(operation.unseen > 0);
     --operation.unseen;
