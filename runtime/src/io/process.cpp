@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weir/io/process.hpp"
 
+#include "weir/core/report.hpp"
+
 #include "sys/spawn.hpp"
 
 #include <array>
@@ -203,8 +205,11 @@ Result<ExitStatus> Process::reap(bool wait) noexcept {
 
 void Process::kill_and_reap() noexcept {
     if (reaped_) return;
-    static_cast<void>(signal(SIGKILL));  // it may have ended already
-    static_cast<void>(reap(true));       // it has, or is about to
+    const auto killed = signal(SIGKILL);  // not_found: it has ended already
+    // One that has changed its user beyond our reach cannot be killed, and would be waited for as long as it likes.
+    const bool out_of_reach = !killed && killed.error() == Errc::denied;
+    if (out_of_reach) report(killed.error());
+    static_cast<void>(reap(!out_of_reach));
     reaped_ = true;
 }
 
