@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+//
+// Several sets may want the same signal, but a thread blocks it once: so each thread counts its sets, and the last to
+// close unblocks what the first had blocked.
 #include "weir/io/signal.hpp"
 
 #include <cerrno>
@@ -7,6 +10,15 @@
 #include <unistd.h>
 
 namespace weir {
+namespace {
+
+struct BlockedSignals {
+    std::uint16_t sets[NSIG];  // that want the signal
+    bool was_blocked[NSIG];    // before the first of them
+};
+constinit thread_local BlockedSignals blocked{};
+
+}  // namespace
 
 Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept {
     sigset_t wanted;
@@ -24,9 +36,10 @@ Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept 
     if (status != 0) return failure(Error::from_errno("signal block", status));
     SignalSet set;
     static_cast<Handle&>(set) = Handle(std::move(fd));
-    ::sigemptyset(&set.unblock_);
-    for (const int signal : signals) {
-        if (::sigismember(&before, signal) == 0) ::sigaddset(&set.unblock_, signal);
+    set.signals_ = wanted;
+    for (int signal = 1; signal < NSIG; ++signal) {
+        if (::sigismember(&wanted, signal) != 1) continue;
+        if (blocked.sets[signal]++ == 0) blocked.was_blocked[signal] = ::sigismember(&before, signal) == 1;
     }
     return set;
 }
@@ -43,7 +56,7 @@ SignalSet& SignalSet::operator=(SignalSet&& other) noexcept {
     if (this == &other) return *this;
     close();
     Handle::operator=(std::move(other));
-    unblock_ = other.unblock_;
+    signals_ = other.signals_;
     adopted_ = other.adopted_;
     return *this;
 }
@@ -54,11 +67,22 @@ void SignalSet::close() noexcept {
         Handle::close();
         return;
     }
+    sigset_t unblocked;
+    ::sigemptyset(&unblocked);
+    bool any = false;
+    for (int signal = 1; signal < NSIG; ++signal) {
+        if (::sigismember(&signals_, signal) != 1 || blocked.sets[signal] == 0) continue;
+        if (--blocked.sets[signal] > 0 || blocked.was_blocked[signal]) continue;
+        ::sigaddset(&unblocked, signal);
+        any = true;
+    }
     // Unblocking a pending signal would deliver it with its default action, which ends the process: whoever closes
-    // the set has seen what it wanted to see.
-    signalfd_siginfo dropped;
-    while (::read(Handle::fd(), &dropped, sizeof(dropped)) > 0) {}
-    ::pthread_sigmask(SIG_UNBLOCK, &unblock_, nullptr);
+    // the last set has seen what it wanted to see. What stays blocked stays pending, for the other sets.
+    if (any && ::signalfd(Handle::fd(), &unblocked, SFD_CLOEXEC | SFD_NONBLOCK) >= 0) {
+        signalfd_siginfo dropped;
+        while (::read(Handle::fd(), &dropped, sizeof(dropped)) > 0) {}
+        ::pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
+    }
     Handle::close();
 }
 

@@ -33,7 +33,7 @@ public:
     SignalSet() noexcept = default;
     SignalSet(SignalSet&& other) noexcept = default;
     SignalSet& operator=(SignalSet&& other) noexcept;
-    /// Drops what is pending, then unblocks what block() had blocked.
+    /// Drops what is pending, then unblocks what block() had blocked, but for what another set of this thread wants.
     ~SignalSet() { close(); }
 
     /// Errors: invalid (no such signal, SIGKILL, SIGSTOP), no_files.
@@ -52,7 +52,7 @@ public:
 
 private:
     bool adopted_ = false;
-    sigset_t unblock_{};  // what was not blocked before
+    sigset_t signals_{};
 };
 
 class [[nodiscard]] NextSignal : public Awaitable<NextSignal> {
