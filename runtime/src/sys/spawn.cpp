@@ -97,10 +97,12 @@ bool place_descriptors(const SpawnPlan& plan, int& report_fd) noexcept {
 }
 
 bool drop_group(const SpawnPlan& plan) noexcept {
+    // Supplementary groups would keep rights that the new user or group should not have; only root can and need drop
+    // them.
+    const bool drops = plan.group >= 0 || plan.user >= 0;
+    if (drops && ::geteuid() == 0 && ::syscall(setgroups_number, std::size_t{0}, nullptr) < 0) return false;
     if (plan.group < 0) return true;
     const auto group = static_cast<gid_t>(plan.group);
-    // Supplementary groups would keep rights that the new user should not have; only root can and need drop them.
-    if (::geteuid() == 0 && ::syscall(setgroups_number, std::size_t{0}, nullptr) < 0) return false;
     return ::syscall(setresgid_number, group, group, group) == 0;
 }
 
@@ -175,12 +177,25 @@ pid_t clone_child(const Job& job) noexcept {
     return pid;
 }
 
+// A program that was started with SIGCHLD ignored, as some parents leave it, would have its children reaped by the
+// kernel: no exit status, and a pid that may be another's by the time we look.
+void keep_exit_statuses() noexcept {
+    struct sigaction now {};
+    if (::sigaction(SIGCHLD, nullptr, &now) < 0) return;
+    const bool ignored = (now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == SIG_IGN;
+    if (!ignored && (now.sa_flags & SA_NOCLDWAIT) == 0) return;
+    if (ignored) now.sa_handler = SIG_DFL;
+    now.sa_flags &= ~SA_NOCLDWAIT;
+    ::sigaction(SIGCHLD, &now, nullptr);
+}
+
 }  // namespace
 
 Result<Spawned> spawn(const SpawnPlan& plan) noexcept {
     if (plan.descriptors.size() > moves_max) {
         return failure(Errc::too_large, "spawn, descriptors to pass", plan.descriptors.size(), moves_max);
     }
+    keep_exit_statuses();
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0) return failure(Error::from_errno("spawn", errno));
     const Fd reading(ends[0]);

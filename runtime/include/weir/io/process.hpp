@@ -54,7 +54,7 @@ struct SpawnOptions {
     Stdio output = Stdio::inherit();
     Stdio error = Stdio::inherit();
     std::span<const PassedFd> descriptors{};  ///< all others are closed in the child
-    std::int64_t user = -1;                   ///< uid to become; -1: ours
+    std::int64_t user = -1;                   ///< uid to become, with no supplementary groups; -1: ours
     std::int64_t group = -1;                  ///< gid to become, with no supplementary groups; -1: ours
     int death_signal = 0;                     ///< sent to the child if our thread dies before it
     bool new_group = false;                   ///< a process group of its own: no ^C from our terminal
