@@ -166,6 +166,20 @@ TEST_CASE("a released listener leaves its path, served by whoever has the descri
     CHECK(plain_client(path));
 }
 
+TEST_CASE("a socket that outlives the process that listened on it is taken over") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "s";
+    const Fd outlives(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_un address = address_of(path);
+    REQUIRE(::bind(outlives.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    const auto end = run_in_child([&outlives] { return ::listen(outlives.get(), 4); });
+    REQUIRE(end.exit_status == 0);
+    REQUIRE(plain_client(path));
+    auto listener = UnixListener::bind(path);
+    REQUIRE(listener.has_value());
+    CHECK(plain_client(path));
+}
+
 TEST_CASE("a relative path is bound, connected to, and removed") {
     const TemporaryDirectory directory;
     const auto end = run_in_child([&directory] {
