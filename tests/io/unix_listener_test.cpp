@@ -567,13 +567,13 @@ TEST_CASE("adopting takes listening unix stream sockets and leaves their path al
     CHECK(code_of(UnixListener::adopt(connected[0])) == Errc::wrong_kind);
     CHECK(code_of(UnixListener::adopt(-1)) == Errc::closed);
     {
+        Running running;
         auto listener = UnixListener::adopt(server.release());
         REQUIRE(listener.has_value());
         CHECK(listener->path().empty());
         const Fd client = plain_client(path);
         REQUIRE(client);
         REQUIRE(::write(client.get(), "one", 3) == 3);
-        Running running;
         running.must_run(says_who(*running, *listener));
     }
     CHECK(exists(path));

@@ -13,8 +13,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -44,6 +46,18 @@ sockaddr_un address_of(std::string_view path) noexcept {
     return address;
 }
 
+// Whether the process that listens at the other end of `fd` has ended. Its socket can outlive it for a moment: the
+// kernel takes down a killed process's io_uring, and the accept in it, only after the process was reaped.
+bool listener_has_ended(int fd) noexcept {
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.pid <= 0) return false;
+    constexpr long pidfd_open_number = 434;  // the same on every architecture
+    const Fd process(static_cast<int>(::syscall(pidfd_open_number, peer.pid, 0U)));
+    if (!process) return errno == ESRCH;
+    return (sys::poll_now(process.get(), POLLIN) & POLLIN) != 0;
+}
+
 // What lies at `path` although we hold its lock: a socket that a killed process left may go; anything else stays.
 Result<void> remove_stale(const char* path) noexcept {
     struct stat there {};
@@ -59,7 +73,8 @@ Result<void> remove_stale(const char* path) noexcept {
     const long answer =
         probe ? sys::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address))
               : -errno;
-    if (answer != -ECONNREFUSED) return failure(Errc::in_use, "unix bind");
+    const bool stale = answer == -ECONNREFUSED || (answer == 0 && listener_has_ended(probe.get()));
+    if (!stale) return failure(Errc::in_use, "unix bind");
     if (::unlink(path) < 0 && errno != ENOENT) return failure(Error::from_errno("unix bind", errno));
     return {};
 }
@@ -209,8 +224,9 @@ Result<UnixListener> UnixListener::bind(std::string_view path, const UnixListene
     const char* const name = listener.path_.data();
     WEIR_TRY(listener.lock_, sys::take_lock(name, "unix bind"));
     Fd fd = new_socket();
-    if (!fd) return failure(Error::from_errno("unix bind", errno));
-    auto bound = remove_stale(name);
+    Result<void> bound;
+    if (!fd) bound = failure(Error::from_errno("unix bind", errno));
+    if (bound) bound = remove_stale(name);
     if (bound) bound = bind_path(fd.get(), name, options);
     if (!bound) {
         sys::remove_lock(name);
