@@ -126,9 +126,9 @@ TEST_CASE("adopting takes eventfds of either mode and nothing else") {
     REQUIRE(::pipe(pipe) == 0);
     CHECK(code_of(EventFd::adopt(pipe[0])) == Errc::wrong_kind);
     CHECK(code_of(EventFd::adopt(-1)) == Errc::closed);
+    Running running;
     auto event = EventFd::adopt(::eventfd(3, EFD_SEMAPHORE));
     REQUIRE(event.has_value());
-    Running running;
     running.must_run([](Scheduler&, EventFd& adopted) -> Task<> {
         WEIR_CO_TRY(const auto one, adopted.read());
         CHECK_IN_TASK(one == 1);

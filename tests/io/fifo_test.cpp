@@ -309,11 +309,11 @@ TEST_CASE("a FIFO that a killed reader left is taken over with a new mode, and i
     REQUIRE(writer);
     holder.kill();
     CHECK(exists(path));
+    Running running;
     auto successor = FifoReader::create(path, {.mode = 0620});
     REQUIRE(successor.has_value());
     CHECK(mode_of(path) == 0620);
     REQUIRE(::write(writer.get(), "still", 5) == 5);
-    Running running;
     running.must_run(reads_first(*running, *successor, "still"));
 }
 
@@ -344,11 +344,11 @@ TEST_CASE("adopting a FIFO's ends takes each as what it is") {
     const int writing = ::open(path.c_str(), O_WRONLY);
     CHECK(code_of(FifoReader::adopt(writing)) == Errc::wrong_kind);
     CHECK(code_of(FifoWriter::adopt(reading)) == Errc::wrong_kind);
+    Running running;
     auto reader = FifoReader::adopt(reading);
     auto writer = FifoWriter::adopt(writing);
     REQUIRE(reader.has_value());
     REQUIRE(writer.has_value());
-    Running running;
     running.must_run([](Scheduler& scheduler, FifoReader& from, FifoWriter& to) -> Task<> {
         WEIR_CO_CHECK(to.write_all(bytes_of("adopted")));
         WEIR_CO_CHECK(reads_first(scheduler, from, "adopted"));

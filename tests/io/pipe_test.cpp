@@ -353,6 +353,7 @@ Task<> reads_then_releases(Scheduler&, PipeReader& reader, int& fd) {
 TEST_CASE("release deregisters and leaves the descriptor open") {
     for_each_seed([](std::uint64_t seed) {
         Running running(seed);
+        Running other(seed);
         auto pipe = Pipe::create();
         REQUIRE(pipe.has_value());
         int fd = -1;
@@ -362,7 +363,6 @@ TEST_CASE("release deregisters and leaves the descriptor open") {
         REQUIRE(fd >= 0);
         CHECK(::fcntl(fd, F_GETFD) >= 0);
         // Another handle, in another scheduler, takes it over.
-        Running other(seed);
         auto adopted = PipeReader::adopt(fd);
         REQUIRE(adopted.has_value());
         REQUIRE(::write(pipe->writer.fd(), "r", 1) == 1);

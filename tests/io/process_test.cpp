@@ -51,10 +51,10 @@ struct Outcome {
 /// Spawns with a pipe as its output, and gives all that came out of it.
 Outcome run_program(SpawnOptions options) {
     options.output = Stdio::pipe();
+    Running running;
     auto child = Process::spawn(options);
     INFO(Running::text_of_error(child));
     REQUIRE(child.has_value());
-    Running running;
     std::vector<std::byte> buffer(64 * 1024);
     std::size_t size = 0;
     Outcome outcome;
@@ -87,10 +87,10 @@ TEST_CASE("exit gives the status, as often as it is asked") {
     for (const int status : {0, 1, 7, 255}) {
         const std::string script = "exit " + std::to_string(status);
         const Arguments arguments{"sh", "-c", script.c_str()};
+        Running running;
         auto child = Process::spawn({.path = "/bin/sh", .arguments = arguments});
         REQUIRE(child.has_value());
         CHECK_FALSE(child->reaped());
-        Running running;
         ExitStatus first;
         ExitStatus second{.signaled = true, .value = -1};
         running.must_run(exits_twice(*running, *child, first, second));
@@ -111,10 +111,10 @@ TEST_CASE("a child that a signal ended says which") {
     skip_on_simulated();
     for (const int signal : {SIGTERM, SIGKILL}) {
         const Arguments arguments{"sleep", "1000"};
+        Running running;
         auto child = Process::spawn({.path = "/bin/sleep", .arguments = arguments});
         REQUIRE(child.has_value());
         CHECK(child->signal(signal).has_value());
-        Running running;
         ExitStatus status;
         running.must_run(awaits_exit(*running, *child, status));
         CHECK(status.signaled);
@@ -136,9 +136,9 @@ Task<> cancelled_then_again(Scheduler&, Process& child) {
 }
 TEST_CASE("an exit that timed out is awaited again") {
     skip_on_simulated();
+    Running running;
     auto child = Process::spawn({.path = "/bin/cat", .input = Stdio::pipe(), .output = Stdio::null()});
     REQUIRE(child.has_value());
-    Running running;
     running.must_run(cancelled_then_again(*running, *child));
     CHECK(no_children());
 }
@@ -151,9 +151,9 @@ Task<> exit_beside(Scheduler&, Process& child, std::optional<Errc>& seen) {
 }
 TEST_CASE("a second task that awaits the same exit is told busy") {
     skip_on_simulated();
+    Running running;
     auto child = Process::spawn({.path = "/bin/cat", .input = Stdio::pipe(), .output = Stdio::null()});
     REQUIRE(child.has_value());
-    Running running;
     std::optional<Errc> seen;
     ExitStatus status;
     running.must_run(
@@ -237,24 +237,24 @@ Task<> talks_to_cat(Scheduler&, Process& child) {
 }
 TEST_CASE("pipes carry what is said to and by a child") {
     skip_on_simulated();
+    Running running;
     auto child = Process::spawn({.path = "/bin/cat", .input = Stdio::pipe(), .output = Stdio::pipe()});
     REQUIRE(child.has_value());
     CHECK((::fcntl(child->input.fd(), F_GETFL) & O_NONBLOCK) != 0);
     CHECK((::fcntl(child->output.fd(), F_GETFD) & FD_CLOEXEC) != 0);
-    Running running;
     running.must_run(talks_to_cat(*running, *child));
 }
 
 TEST_CASE("standard error has a pipe of its own, and /dev/null is empty") {
     skip_on_simulated();
     const Arguments arguments{"sh", "-c", "echo wrong >&2; echo right; cat"};
+    Running running;
     auto child = Process::spawn({.path = "/bin/sh",
                                  .arguments = arguments,
                                  .input = Stdio::null(),
                                  .output = Stdio::null(),
                                  .error = Stdio::pipe()});
     REQUIRE(child.has_value());
-    Running running;
     running.must_run([](Scheduler&, Process& shell) -> Task<> {
         std::array<std::byte, 6> buffer;
         WEIR_CO_TRY(const auto got, shell.error.read_exactly(buffer));

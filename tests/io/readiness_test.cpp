@@ -206,9 +206,9 @@ TEST_CASE("a handle first awaited while somebody waits for readiness of its desc
     for_each_seed([](std::uint64_t seed) {
         ForeignPair pair;
         pair.fill();
+        Running running(seed);
         auto stream = UnixStream::adopt(pair.ours.release());
         REQUIRE(stream.has_value());
-        Running running(seed);
         bool read = false;
         bool wrote = false;
         running.must_run([](Scheduler& scheduler, UnixStream& ours, const ForeignPair& ends, bool& in,

@@ -22,9 +22,9 @@ Task<> waits_for_posts(Scheduler&, Remote& remote, std::uint64_t count, std::uin
 }
 TEST_CASE("every post of another thread is counted") {
     constexpr std::uint64_t count = 5'000;
+    Running running;
     auto remote = Remote::create();
     REQUIRE(remote.has_value());
-    Running running;
     std::uint64_t seen = 0;
     std::thread poster([&remote] {
         for (std::uint64_t i = 0; i < count; ++i) remote->post();
@@ -46,9 +46,9 @@ Task<> answers_posts(Scheduler&, Remote& remote, const int& value, std::atomic<i
 }
 TEST_CASE("a post wakes a scheduler that sleeps, and what was written before it is seen") {
     constexpr int count = 500;
+    Running running;
     auto remote = Remote::create();
     REQUIRE(remote.has_value());
-    Running running;
     int value = 0;
     std::atomic<int> answered{0};
     std::thread poster([&] {
@@ -73,6 +73,7 @@ Task<> raises_and_waits(Scheduler&, Remote& remote) {
     }
 }
 TEST_CASE("a signal handler posts, and its errno is as it was") {
+    Running running;
     auto remote = Remote::create();
     REQUIRE(remote.has_value());
     handled = &*remote;
@@ -84,12 +85,12 @@ TEST_CASE("a signal handler posts, and its errno is as it was") {
         if (errno != ENOTTY) std::abort();
     };
     REQUIRE(::sigaction(SIGUSR1, &action, &before) == 0);
-    Running running;
     running.must_run(raises_and_waits(*running, *remote));
     ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST_CASE("a signal that interrupts a sleeping scheduler wakes it through its handler") {
+    Running running;
     auto remote = Remote::create();
     REQUIRE(remote.has_value());
     handled = &*remote;
@@ -97,7 +98,6 @@ TEST_CASE("a signal that interrupts a sleeping scheduler wakes it through its ha
     struct sigaction before {};
     action.sa_handler = [](int) { handled->post(); };
     REQUIRE(::sigaction(SIGUSR1, &action, &before) == 0);
-    Running running;
     std::uint64_t seen = 0;
     const pthread_t waiter = ::pthread_self();
     std::thread killer([waiter] {
@@ -113,9 +113,9 @@ TEST_CASE("a signal that interrupts a sleeping scheduler wakes it through its ha
 
 TEST_CASE("waiting for posts times out, and a later one is seen") {
     for_each_seed([](std::uint64_t seed) {
+        Running running(seed);
         auto remote = Remote::create();
         REQUIRE(remote.has_value());
-        Running running(seed);
         running.must_run([](Scheduler&, Remote& posted) -> Task<> {
             const auto nothing = co_await posted.wait().within(200us);
             CHECK_IN_TASK(code_of(nothing) == Errc::timed_out);

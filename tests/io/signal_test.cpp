@@ -47,9 +47,9 @@ Task<> none_comes(Scheduler&, SignalSet& signals) {
 
 TEST_CASE("next gives each signal with who sent it and what with it") {
     skip_on_simulated();
+    Running running;
     auto signals = SignalSet::block({SIGUSR1, SIGUSR2});
     REQUIRE(signals.has_value());
-    Running running;
     for (const int signal : {SIGUSR2, SIGUSR1, SIGUSR1}) {
         int value = 0;
         running.must_run([](Scheduler& scheduler, SignalSet& set, int which, int& got) -> Task<> {
@@ -62,13 +62,13 @@ TEST_CASE("next gives each signal with who sent it and what with it") {
 
 TEST_CASE("several sets each get their own signals") {
     skip_on_simulated();
+    Running running;
     auto first = SignalSet::block({SIGUSR1});
     auto second = SignalSet::block({SIGUSR2});
     REQUIRE(first.has_value());
     REQUIRE(second.has_value());
     REQUIRE(::raise(SIGUSR2) == 0);
     REQUIRE(::raise(SIGUSR1) == 0);
-    Running running;
     running.must_run([](Scheduler& scheduler, SignalSet& one, SignalSet& two) -> Task<> {
         int ignored = 0;
         WEIR_CO_CHECK(
@@ -97,6 +97,7 @@ TEST_CASE("closing a set unblocks what it had blocked, and nothing else") {
 
 TEST_CASE("a signal in two sets stays blocked, and pending, until both are closed") {
     skip_on_simulated();
+    Running running;
     auto kept = SignalSet::block({SIGUSR1});
     REQUIRE(kept.has_value());
     for (const bool kept_first : {true, false}) {
@@ -110,7 +111,6 @@ TEST_CASE("a signal in two sets stays blocked, and pending, until both are close
         REQUIRE(::raise(SIGUSR1) == 0);
         closed->close();
         CHECK(blocked(SIGUSR1));
-        Running running;
         int ignored = 0;
         running.must_run(takes(*running, *kept, SIGUSR1, ignored));
     }
@@ -135,6 +135,7 @@ TEST_CASE("a signal that is still pending when its set is closed does not end th
 
 TEST_CASE("equal signals that arrive together are one, but real-time signals queue") {
     skip_on_simulated();
+    Running running;
     auto signals = SignalSet::block({SIGUSR1, SIGRTMIN});
     REQUIRE(signals.has_value());
     for (int i = 1; i <= 3; ++i) {
@@ -143,7 +144,6 @@ TEST_CASE("equal signals that arrive together are one, but real-time signals que
         with.sival_int = i;
         REQUIRE(::sigqueue(::getpid(), SIGRTMIN, with) == 0);
     }
-    Running running;
     running.must_run([](Scheduler& scheduler, SignalSet& set) -> Task<> {
         int usr1 = 0;
         int queued = 0;
@@ -174,9 +174,9 @@ constexpr int queued_signals = 400;
 
 TEST_CASE("no signal is lost to a next whose deadline passes as it comes") {
     skip_on_simulated();
+    Running running;
     auto signals = SignalSet::block({SIGRTMIN});  // the sender inherits the mask
     REQUIRE(signals.has_value());
-    Running running;
     std::thread sender([] {
         std::uint32_t random = 1;
         for (int i = 0; i < queued_signals; ++i) {
@@ -221,9 +221,9 @@ Task<> waits_beside(Scheduler&, SignalSet& signals, std::optional<Errc>& seen) {
 }
 TEST_CASE("a second task that waits for the same set is told busy") {
     skip_on_simulated();
+    Running running;
     auto signals = SignalSet::block({SIGUSR1});
     REQUIRE(signals.has_value());
-    Running running;
     std::optional<Errc> first;
     std::optional<Errc> second;
     running.must_run([](Scheduler& scheduler, SignalSet& set, std::optional<Errc>& one,
@@ -245,10 +245,10 @@ TEST_CASE("a signalfd is adopted and released, and its signals stay blocked") {
     CHECK(code_of(SignalSet::adopt(pipe[0])) == Errc::wrong_kind);
     CHECK(code_of(SignalSet::adopt(-1)) == Errc::closed);
     {
+        Running running;
         auto signals = SignalSet::adopt(::signalfd(-1, &mask, 0));
         REQUIRE(signals.has_value());
         REQUIRE(::raise(SIGUSR1) == 0);
-        Running running;
         int ignored = 0;
         running.must_run(takes(*running, *signals, SIGUSR1, ignored));
     }

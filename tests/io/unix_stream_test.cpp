@@ -230,11 +230,11 @@ TEST_CASE("adopting takes connected unix stream sockets and nothing else") {
     if (tcp >= 0) CHECK(code_of(UnixStream::adopt(tcp)) == Errc::wrong_kind);
     CHECK(code_of(UnixStream::adopt(-1)) == Errc::closed);
     {
+        Running running;
         auto adopted = UnixStream::adopt(stream[0]);
         REQUIRE(adopted.has_value());
         CHECK((::fcntl(stream[0], F_GETFD) & FD_CLOEXEC) != 0);
         REQUIRE(::write(stream[1], "adopted", 7) == 7);
-        Running running;
         running.must_run([](Scheduler&, UnixStream& peer) -> Task<> {
             std::array<std::byte, 7> buffer;
             WEIR_CO_TRY(const auto got, peer.read_exactly(buffer));
@@ -277,12 +277,12 @@ TEST_CASE("connecting to nothing is not_found, and to a path that nobody serves 
 
 TEST_CASE("a path to connect to is neither empty, nor too long, nor abstract, nor cut at a zero") {
     const TemporaryDirectory directory;
+    Running running;
     auto listener = UnixListener::bind(directory / "s");
     REQUIRE(listener.has_value());
     const std::string with_zero = (directory / "s") + std::string("\0tail", 5);
     CHECK(outcome_of_connecting(with_zero) == Errc::invalid);
     CHECK(outcome_of_connecting(std::string("\0abstract", 9)) == Errc::invalid);
-    Running running;
     std::string longest(ConnectUnix::path_max + 1, 'x');
     running.must_run([](Scheduler&, std::string_view path) -> Task<> {
         auto peer = co_await UnixStream::connect(path);
@@ -324,6 +324,7 @@ TEST_CASE("a path's mode keeps other users out, and lets in whom it should") {
     const TemporaryDirectory directory;
     const std::string closed = directory / "closed";
     const std::string open = directory / "open";
+    Running running;
     auto refusing = UnixListener::bind(closed, {.mode = 0600});
     auto accepting = UnixListener::bind(open, {.mode = 0666});
     REQUIRE(refusing.has_value());
@@ -342,7 +343,6 @@ TEST_CASE("a path's mode keeps other users out, and lets in whom it should") {
     INFO(end.errors);
     CHECK(end.exit_status == 0);
     // The one that came is known by the kernel's word for it.
-    Running running;
     running.must_run([](Scheduler&, UnixListener& listener) -> Task<> {
         WEIR_CO_TRY(const UnixStream peer, listener.accept());
         WEIR_CO_TRY(const Credentials who, peer.peer());
