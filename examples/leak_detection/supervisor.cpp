@@ -17,6 +17,8 @@
 #include <csignal>
 #include <cstdio>
 #include <optional>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
@@ -135,13 +137,25 @@ Task<> end(Scheduler& scheduler, Child& child) {
     child.process = weir::Process{};
 }
 
+/// Reaps what a dead acquisition leaves: its sensors, which are killed with it and are in its process group. They are
+/// our children now, since we are their subreaper.
+Task<> reap_orphans(Scheduler&, pid_t group) {
+    for (;;) {
+        const pid_t reaped = ::waitpid(-group, nullptr, WNOHANG);
+        if (reaped < 0) co_return;  // there are none
+        if (reaped == 0) WEIR_CO_CHECK(weir::sleep_for(2ms));
+    }
+}
+
 /// One life of a child.
 Task<Ending> live(Scheduler& scheduler, Child& child, std::uint32_t number) {
     child.reader = RecordReader{};
     WEIR_CO_TRY(child.process, start(child, number));
+    const pid_t group = child.process.pid();
     const auto told = co_await weir::first_of(listen(scheduler, child), give_orders(scheduler, child));
     if (!told) {
         std::ignore = co_await weir::shielded(900ms, end(scheduler, child));
+        std::ignore = co_await weir::shielded(100ms, reap_orphans(scheduler, group));
         co_return co_await weir::fail(told.error());
     }
     auto exit = co_await weir::shielded(1s, child.process.exit());
@@ -150,6 +164,7 @@ Task<Ending> live(Scheduler& scheduler, Child& child, std::uint32_t number) {
         exit = co_await weir::shielded(1s, child.process.exit());
     }
     child.process = weir::Process{};
+    std::ignore = co_await weir::shielded(500ms, reap_orphans(scheduler, group));
     if (!exit) co_return co_await weir::fail(exit.error());
     const auto ending = static_cast<Ending>(exit->value);
     if (!exit->signaled && (ending == Ending::finished || ending == Ending::refused)) co_return ending;
@@ -245,6 +260,9 @@ Task<> wait_for_verdict(Scheduler&) {
 }
 
 Task<> supervise(Scheduler& scheduler) {
+    if (scheduler.backend_name() == "simulated") {
+        co_return co_await weir::fail(weir::Errc::unsupported, "child processes on the simulated backend");
+    }
     WEIR_CO_TRY(auto signals, weir::SignalSet::block({SIGINT, SIGTERM, SIGHUP}));
     if (!state.scores()) {
         Console::Line line{"alarms:   nc -U "};
@@ -263,6 +281,8 @@ Task<> supervise(Scheduler& scheduler) {
 bool prepare() {
     state.limit.clients_max = AlarmServer::clients_default;
     state.console.open();
+    std::signal(SIGPIPE, SIG_IGN);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     auto error = choose_user(state.options.user, run_as);
     const auto size = ::readlink("/proc/self/exe", program_directory, sizeof(program_directory) - 1);
     if (error.empty() && size <= 0) error.append("/proc is needed to find the other programs");
@@ -298,7 +318,8 @@ int main(int argc, char** argv) {
     const int status = weir::run_main<budget>(argc, argv, supervise, start_options);
     const bool in_order =
         status == 0 && (completed || (interrupted && !state.scores() && !state.judges_leak));
-    const int verdict = state.conclude(in_order);
+    int verdict = state.conclude(in_order);
+    if (verdict == 0 && state.console.broken()) verdict = 1;  // nobody could read the result
     directory.remove();
     return status != 0 ? status : verdict;
 }

@@ -74,8 +74,16 @@ std::string_view SupervisorState::name_of_recording(std::uint32_t recording) con
 
 bool SupervisorState::end_recording(std::uint32_t recording) {
     if (!figures_[recording]) return false;
-    ++scored_;
     const Figures& figures = *figures_[recording];
+    if (scores() && figures.counts.total() == 0) {
+        Console::Line line{name_of_recording(recording)};
+        line.append(':').append(figures.samples_count + 1).append(":1: the recording ends after ");
+        line.append(figures.samples_count).append(" samples, but the first ").append(learning_samples);
+        console.trouble(line.append(" are only learned from: there is nothing to score").view());
+        ++refused_;
+        return true;
+    }
+    ++scored_;
     if (scores()) {
         console.event(
             score_line_of_file(name_of_recording(recording), figures.samples_count, figures.counts).view());

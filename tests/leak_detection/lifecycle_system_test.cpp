@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+#include "support/catch.hpp"
+#include "support/skip.hpp"
+#include "system.hpp"
+
+#include <csignal>
+#include <fstream>
+#include <string>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+using namespace leak::test;
+
+namespace {
+
+void skip_if_emulated() {
+    if (emulated()) weir::test::skip("too slow under emulation: each of ten processes starts an emulator");
+}
+
+bool is_there(const std::string& path) {
+    struct stat status {};
+    return ::lstat(path.c_str(), &status) == 0;
+}
+
+std::string status_field(pid_t pid, const std::string& name) {
+    std::ifstream file{"/proc/" + std::to_string(pid) + "/status"};
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with(name + ":\t")) return line.substr(name.size() + 2);
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("a leak of the simulated loop is found, and the status says so") {
+    System found{{"--leak-at", "450", "--seconds", "490"}};
+    CHECK(found.end().output.find("the leak at 450 s was found ") != std::string::npos);
+    CHECK(found.end().errors == "");
+    CHECK(found.end().status == 0);
+}
+
+TEST_CASE("a leak that could not be found in time is a failure that says so") {
+    skip_if_emulated();
+    System ended{{"--leak-at", "450", "--seconds", "455"}};
+    CHECK(ended.end().status == 1);
+    CHECK(ended.end().errors == "the leak at 450 s was not found: the run ended before 480 s\n");
+    System insensitive{{"--leak-at", "450", "--config", "/nowhere"}};
+    CHECK(insensitive.end().status == 1);
+    CHECK(insensitive.end().errors == "/nowhere: cannot be opened: No such file or directory\n");
+}
+
+TEST_CASE("a threshold out of reach finds no leak, one too low finds it before it is there") {
+    skip_if_emulated();
+    const Folder folder;
+    System blind{{"--leak-at", "450", "--config", folder.write("high", "threshold 100000\n")}};
+    CHECK(blind.end().status == 1);
+    CHECK(blind.end().errors == "the leak at 450 s was not found within 30 s\n");
+    System nervous{{"--leak-at", "600", "--config", folder.write("low", "threshold 0.001\n")}};
+    CHECK(nervous.end().status == 1);
+    CHECK(nervous.end().errors.find("had not opened when an alarm was raised, at 4") != std::string::npos);
+}
+
+TEST_CASE("without options a leak is shown, and the system goes on until it is told to end") {
+    for (const int number : {SIGINT, SIGTERM}) {
+        System system{{"--speed", "1000"}};
+        const auto directory = system.directory();
+        system.await_output("alarm raised");
+        const auto processes = system.processes();
+        CHECK(processes.size() == 11);
+        system.signal(number);
+        await_ends(processes);
+        CHECK(system.end().status == 0);
+        CHECK(system.end().errors == "");
+        CHECK(!is_there(directory));
+        if (emulated()) break;
+    }
+}
+
+TEST_CASE("a killed supervisor takes all others down, and its own directory with them") {
+    skip_if_emulated();
+    System system{{"--speed", "50"}};
+    const auto directory = system.directory();
+    system.process("sensor");
+    AlarmClient client{directory};
+    CHECK(client.line().starts_with("state: learning"));
+    const auto processes = system.processes();
+    system.signal(SIGKILL);
+    await_ends(processes);
+    CHECK(client.line() == "");
+    CHECK(!is_there(directory));
+}
+
+TEST_CASE("the next start takes over what a killed supervisor left, dead or still ending") {
+    skip_if_emulated();
+    const Folder folder;
+    const System::Environment environment{{"WEIR_RUNTIME_DIR", folder.path()}};
+    {
+        System first{{"--speed", "50"}, environment};
+        first.process("sensor");
+        const AlarmClient client{first.directory()};
+        first.signal(SIGKILL);
+        System second{{"--speed", "50"}, environment};
+        AlarmClient client_of_second{second.directory()};
+        CHECK(client_of_second.line().starts_with("state: learning, "));
+        second.signal(SIGTERM);
+        CHECK(second.end().status == 0);
+    }
+    CHECK(folder.names().empty());
+}
+
+TEST_CASE("paths that lie there already are taken over") {
+    skip_if_emulated();
+    const Folder folder;
+    const auto run = folder.path() + "/leak_detection";
+    REQUIRE(::mkdir(run.c_str(), 0700) == 0);
+    for (const std::string name : {"samples", "alarms"}) {
+        const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        const auto path = run + "/" + name;
+        path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+        const sockaddr* const generic = reinterpret_cast<const sockaddr*>(&address);
+        REQUIRE(::bind(fd, generic, sizeof(address)) == 0);
+        ::close(fd);
+    }
+    folder.write("leak_detection/detector.state", "not a state");
+    folder.write("leak_detection/alarms.lock", "1");
+    REQUIRE(::mkfifo((run + "/commands").c_str(), 0600) == 0);
+    System system{{"--speed", "max", "--seconds", "450"}, {{"WEIR_RUNTIME_DIR", folder.path()}}};
+    CHECK(system.end().status == 0);
+    CHECK(system.end().errors == "");
+    CHECK(folder.names().empty());
+}
+
+TEST_CASE("two supervisors do not share a directory") {
+    skip_if_emulated();
+    const Folder folder;
+    const System::Environment environment{{"WEIR_RUNTIME_DIR", folder.path()}};
+    System first{{"--speed", "50"}, environment};
+    const auto directory = first.directory();
+    System second{{"--speed", "50"}, environment};
+    CHECK(second.end().status == 1);
+    CHECK(second.end().errors == directory + " is in use by another supervisor\n");
+    CHECK(AlarmClient{directory}.line().starts_with("state: learning"));
+    first.signal(SIGTERM);
+    CHECK(first.end().status == 0);
+}
+
+TEST_CASE("a detector killed during a leak has a successor that knows of it and learns nothing anew") {
+    skip_if_emulated();
+    System system{{"--speed", "1000"}};
+    const auto directory = system.directory();
+    const auto learned = system.await_output("learned 400 samples: threshold ");
+    const auto threshold =
+        learned.substr(learned.find("threshold "), learned.find(", ignored") - learned.find("threshold "));
+    system.await_output("alarm raised");
+    pid_t killed = 0;
+    for (int kills = 0; kills < 3; ++kills) {
+        killed = system.process("detector", killed);
+        REQUIRE(::kill(killed, SIGKILL) == 0);
+        system.await_error("the detector is started again");
+        system.process("detector", killed);
+        AlarmClient client{directory};
+        const auto state = client.line();
+        CHECK(state.starts_with("state: alarm, T-squared "));
+        CHECK(state.find(threshold) != std::string::npos);
+    }
+    system.signal(SIGTERM);
+    const auto& end = system.end();
+    CHECK(end.output.find("learned", end.output.find("learned") + 1) == std::string::npos);
+    CHECK(end.output.find("alarm raised", end.output.find("alarm raised") + 1) == std::string::npos);
+    CHECK(end.output.find("cleared") == std::string::npos);
+}
+
+TEST_CASE("as root the supervisor runs the others as nobody") {
+    if (::geteuid() != 0) weir::test::skip("not root: there is no privilege to drop");
+    System system{{"--speed", "50"}};
+    system.process("sensor");
+    CHECK(status_field(system.pid(), "Uid") == "0\t0\t0\t0");
+    for (const pid_t pid : system.processes()) {
+        if (pid == system.pid()) continue;
+        CHECK(status_field(pid, "Uid") == "65534\t65534\t65534\t65534");
+        CHECK(status_field(pid, "Gid") == "65534\t65534\t65534\t65534");
+        CHECK(status_field(pid, "Groups").find_first_not_of(" \t") == std::string::npos);
+        CHECK(status_field(pid, "CapEff") == "0000000000000000");
+    }
+    const auto directory = system.directory();
+    struct stat status {};
+    REQUIRE(::stat(directory.c_str(), &status) == 0);
+    CHECK(status.st_uid == 65'534);
+    CHECK((status.st_mode & 07777) == 0700);
+    system.signal(SIGTERM);
+    CHECK(system.end().status == 0);
+}
+
+TEST_CASE("an unprivileged user can run it, but not as somebody else") {
+    skip_if_emulated();
+    if (::geteuid() == 0 && ::access(LEAK_PROGRAMS, X_OK) != 0)
+        weir::test::skip("the build is not accessible");
+    System system{{"--leak-at", "450"}, {}, true};
+    CHECK(system.end().status == 0);
+    CHECK(system.end().errors == "");
+    System other{{"--user", "root"}, {}, true};
+    CHECK(other.end().status == 1);
+    CHECK(other.end().errors == "--user: only root can become \"root\"\n");
+}
+
+TEST_CASE("SIGHUP reads the settings again, and a wrong file changes nothing") {
+    skip_if_emulated();
+    const Folder folder;
+    const auto settings = folder.write("settings", "# a comment\nthreshold 4\nclients 2\n");
+    System system{{"--speed", "50", "--config", settings}};
+    const auto directory = system.directory();
+    AlarmClient first{directory};
+    CHECK(first.line().starts_with("state: "));
+    folder.write("settings", "clients 1\n\nthreshold 2.5\n");
+    system.signal(SIGHUP);
+    system.await_output("threshold factor 2.50, clients 1");
+    folder.write("settings", "threshold 5\nclients 17\n");
+    system.signal(SIGHUP);
+    CHECK(system.await_error("settings:") ==
+          settings + ":2: clients: \"17\", expected a whole number from 1 to 16");
+    command(directory, "status");
+    CHECK(system.await_output("status: ").find("threshold factor 2.50") != std::string::npos);
+    AlarmClient second{directory};
+    CHECK(second.line() == "too many clients (limit 1): try again later");
+    system.signal(SIGTERM);
+    CHECK(system.end().status == 0);
+}
