@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "sys/lock_file.hpp"
+
+#include "support/catch.hpp"
+#include "support/child.hpp"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using weir::Errc;
+using weir::Fd;
+namespace sys = weir::sys;
+
+/// A path of its own in a fresh directory.
+class Path {
+public:
+    Path() {
+        char directory[] = "/tmp/weir-lock-XXXXXX";
+        REQUIRE(::mkdtemp(directory) != nullptr);
+        directory_ = directory;
+        path_ = directory_ + "/s";
+    }
+    Path(const Path&) = delete;
+    Path& operator=(const Path&) = delete;
+    ~Path() {
+        ::unlink(lock().c_str());
+        ::rmdir(directory_.c_str());
+    }
+    [[nodiscard]] const char* c_str() const { return path_.c_str(); }
+    [[nodiscard]] std::string lock() const { return path_ + ".lock"; }
+
+private:
+    std::string directory_;
+    std::string path_;
+};
+
+TEST_CASE("one holder at a time, whose pid the next one learns") {
+    const Path path;
+    auto held = sys::take_lock(path.c_str(), "test");
+    REQUIRE(held.has_value());
+    const auto refused = sys::take_lock(path.c_str(), "test");
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::in_use);
+    CHECK(refused.error().a == static_cast<std::uint64_t>(::getpid()));
+    CHECK(std::string(refused.error().operation) == "test");
+    held->close();
+    CHECK(sys::take_lock(path.c_str(), "test").has_value());
+}
+
+TEST_CASE("a lock that a killed holder left is taken at once") {
+    const Path path;
+    const pid_t holder = ::fork();
+    REQUIRE(holder >= 0);
+    if (holder == 0) {
+        const auto held = sys::take_lock(path.c_str(), "test");
+        if (held) ::raise(SIGKILL);
+        ::_exit(1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(holder, &status, 0) == holder);
+    REQUIRE(WIFSIGNALED(status));
+    CHECK(::access(path.lock().c_str(), F_OK) == 0);
+    CHECK(sys::take_lock(path.c_str(), "test").has_value());
+}
+
+TEST_CASE("whoever locks a file that was removed meanwhile tries again") {
+    const Path path;
+    for (int round = 0; round < 50; ++round) {
+        const auto held = sys::take_lock(path.c_str(), "test");
+        REQUIRE(held.has_value());
+        sys::remove_lock(path.c_str());
+        // Another takes the path while our descriptor still holds the removed file.
+        const auto next = sys::take_lock(path.c_str(), "test");
+        CHECK(next.has_value());
+    }
+}
+
+TEST_CASE("a link in the lock's place is not followed, and a directory that is missing is not_found") {
+    const Path path;
+    REQUIRE(::symlink("/tmp/weir-no-such-file", path.lock().c_str()) == 0);
+    CHECK_FALSE(sys::take_lock(path.c_str(), "test").has_value());
+    CHECK(::access("/tmp/weir-no-such-file", F_OK) != 0);
+    const auto missing = sys::take_lock("/no/such/directory/s", "test");
+    REQUIRE_FALSE(missing.has_value());
+    CHECK(missing.error() == Errc::not_found);
+}
+
+TEST_CASE("another user's lock is denied") {
+    const Path path;
+    const auto held = sys::take_lock(path.c_str(), "test");
+    REQUIRE(held.has_value());
+    if (::geteuid() != 0) return;  // it would be the same user
+    const auto end = weir::test::run_unprivileged([&path] {
+        if (::geteuid() == 0) return 2;
+        const auto refused = sys::take_lock(path.c_str(), "test");
+        return !refused && refused.error() == Errc::denied ? 0 : 1;
+    });
+    INFO(end.errors);
+    CHECK(end.exit_status == 0);
+}
+
+}  // namespace
