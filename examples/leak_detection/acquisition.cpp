@@ -28,6 +28,7 @@ constexpr weir::Budget budget{
     .timer_slots = 16,
     .grace_ms = 900,
 };
+static_assert(weir::footprint(budget) <= 136 * 1024);
 
 AcquisitionState state;
 Ending ending = Ending::failed;
@@ -124,6 +125,8 @@ BoundedText<Notice::text_bytes_max> obey(const Command& command) {
 }
 
 Task<> serve_operator(Scheduler& scheduler) {
+    // Or the supervisor's first word could undo an operator's.
+    WEIR_CO_CHECK(state.ordered.wait());
     const RuntimePath path{state.options.directory, commands_name};
     WEIR_CO_TRY(auto fifo, weir::FifoReader::create(path.view(), {.mode = 0600}));
     CommandReader reader;
@@ -159,6 +162,7 @@ Task<> serve_supervisor(Scheduler&) {
         Record record;
         while (reader.next(record) == Decoded::record) {
             if (const auto* operation = std::get_if<Operation>(&record)) change_operation(*operation);
+            state.ordered.set();
         }
     }
     supervisor_is_gone = true;

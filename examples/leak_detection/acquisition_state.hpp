@@ -38,6 +38,7 @@ struct AcquisitionState {
 
     Progress progress;
 
+    weir::Event ordered;   // the supervisor has said how to work
     weir::Event begun;     // `joiner` is there
     weir::Event joinable;  // readings came, or a stream ended
     weir::Event room;      // readings were used

@@ -36,6 +36,7 @@ constexpr weir::Budget budget{
     .timer_slots = 16,
     .grace_ms = 900,
 };
+static_assert(weir::footprint(budget) <= 136 * 1024);
 
 struct Detector {
     Options options;

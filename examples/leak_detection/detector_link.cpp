@@ -125,6 +125,7 @@ Task<> take_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
 
 Task<> run_link(Scheduler& scheduler, AcquisitionState& state) {
     Link& link = link_now;
+    WEIR_CO_CHECK(state.ordered.wait());
     for (;;) {
         WEIR_CO_CHECK(connect(scheduler, state, link));
         const auto agreed = co_await agree(scheduler, state, link);

@@ -23,6 +23,7 @@ using weir::Scheduler, weir::Task;
 
 constexpr weir::Budget budget{
     .frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 4, .timer_slots = 16};
+static_assert(weir::footprint(budget) <= 20 * 1024);
 
 /// Samples from either source.
 class Source {

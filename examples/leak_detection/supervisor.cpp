@@ -34,6 +34,7 @@ constexpr weir::Budget budget{
     .timer_slots = 16,
     .grace_ms = 2'000,
 };
+static_assert(weir::footprint(budget) <= 72 * 1024);
 
 constexpr int recording_descriptor = 3;
 constexpr int lock_descriptor = 4;
@@ -56,6 +57,7 @@ struct Child {
 SupervisorState state;
 RuntimeDirectory directory;
 RunAs run_as;
+weir::Event acquisition_is_gone;
 char program_directory[1'024];
 std::optional<RecordingFile> recording;
 bool completed = false;
@@ -130,9 +132,11 @@ Task<> give_orders(Scheduler&, Child& child) {
 
 /// A gentle end, then a hard one.
 Task<> end(Scheduler& scheduler, Child& child) {
+    // The detector comes last, or acquisition would miss it.
+    if (&child == &detector) std::ignore = co_await acquisition_is_gone.wait().within(450ms);
     std::ignore = child.process.signal(SIGTERM);
-    std::ignore = co_await listen(scheduler, child).within(500ms);
-    const auto exit = co_await child.process.exit().within(200ms);
+    std::ignore = co_await listen(scheduler, child).within(300ms);
+    const auto exit = co_await child.process.exit().within(100ms);
     if (!exit) std::ignore = child.process.signal(SIGKILL);
     child.process = weir::Process{};
 }
@@ -208,7 +212,7 @@ bool open_recording(std::uint32_t number) {
 }
 
 /// Each recording once, one after the other; or the simulated loop.
-Task<> run_recordings(Scheduler& scheduler) {
+Task<> run_each(Scheduler& scheduler) {
     const auto count = static_cast<std::uint32_t>(state.scores() ? state.options.score_files_count : 1);
     for (std::uint32_t number = 0; number < count; ++number) {
         if (!open_recording(number)) {
@@ -224,6 +228,12 @@ Task<> run_recordings(Scheduler& scheduler) {
         }
     }
     completed = true;
+}
+
+Task<> run_recordings(Scheduler& scheduler) {
+    const auto ran = co_await run_each(scheduler);
+    acquisition_is_gone.set();
+    if (!ran) co_return co_await weir::fail(ran.error());
 }
 
 Task<> serve_signals(Scheduler&, weir::SignalSet& signals) {
