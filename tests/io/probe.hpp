@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <source_location>
 
 namespace weir::test {
 
@@ -92,9 +91,8 @@ private:
 };
 
 template <class D>
-[[nodiscard]] Probed<D> probed(Probe& probe, D inner,
-                               std::source_location place = std::source_location::current()) noexcept {
-    return Probed<D>(probe, std::move(inner), place.line());
+[[nodiscard]] Probed<D> probed(Probe& probe, D inner, int line = __builtin_LINE()) noexcept {
+    return Probed<D>(probe, std::move(inner), static_cast<std::uint32_t>(line));
 }
 
 }  // namespace weir::test
