@@ -30,7 +30,7 @@ TEST_CASE("a heap gives the smallest first and lets any item go") {
         Heap heap;
         std::multiset<int> expected;
         for (int step = 0; step < 4'000; ++step) {
-            Item& item = items[random() % 200];
+            Item& item = items[static_cast<std::size_t>(random() % 200)];
             if (random() % 4 == 0 && !expected.empty()) {
                 Item& popped = heap.pop();
                 REQUIRE(popped.inside);

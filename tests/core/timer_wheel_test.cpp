@@ -62,7 +62,7 @@ public:
     }
 
     void step() {
-        Alarm& alarm = alarms_[random_() % count];
+        Alarm& alarm = alarms_[static_cast<std::size_t>(random_() % count)];
         switch (random_() % 8) {
             case 0: advance(); break;
             case 1:
@@ -323,7 +323,7 @@ TEST_CASE("timers too many for the cache fire in order too, while others are arm
                 REQUIRE(alarm->at() <= now);
                 of.wheel.arm(*alarm, now + 1ns + random_ms(5'000));
             }
-            Alarm& other = alarms[random() % count];
+            Alarm& other = alarms[static_cast<std::size_t>(random() % count)];
             of.wheel.disarm(other);
             of.wheel.arm(other, now + 1ns + random_ms(5'000));
         }

@@ -43,7 +43,7 @@ TEST_CASE("blocks do not overlap, are aligned, and are used again") {
         std::size_t refused = 0;
         for (int step = 0; step < 5'000; ++step) {
             if (random() % 2 == 0 && !live.empty()) {
-                const std::size_t index = random() % live.size();
+                const std::size_t index = static_cast<std::size_t>(random() % live.size());
                 const auto [memory, size] = live[index];
                 REQUIRE(std::all_of(memory, memory + size,
                                     [expected = static_cast<unsigned char>(size)](unsigned char byte) {
@@ -53,7 +53,7 @@ TEST_CASE("blocks do not overlap, are aligned, and are used again") {
                 live.erase(live.begin() + static_cast<std::ptrdiff_t>(index));
                 continue;
             }
-            const std::size_t size = 8 + random() % (random() % 4 == 0 ? 5'000 : 300);
+            const std::size_t size = static_cast<std::size_t>(8 + random() % (random() % 4 == 0 ? 5'000 : 300));
             void* const memory = arena.pool.allocate(size);
             if (memory == nullptr) {
                 ++refused;

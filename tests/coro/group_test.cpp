@@ -288,7 +288,8 @@ TEST_CASE("a deadline around a group stops it, and is timed_out to the one who s
     CHECK(context.idle());
 }
 
-TEST_CASE("a stopped group drops the children not started yet and is no error, and one under a stop is refused") {
+TEST_CASE(
+    "a stopped group drops the children not started yet and is no error, and one under a stop is refused") {
     BareContext context;
     const auto body = [](BareContext& of, Group& group, int& ended) -> Task<> {
         WEIR_CO_CHECK(group.spawn(sleeps(of, 1h, ended)));

@@ -38,7 +38,8 @@ struct ForeignPair {
 };
 
 Task<> waits(Scheduler&, int fd, bool in, std::optional<Errc>& seen, bool& done) {
-    const auto ready = in ? co_await readable(fd) : co_await writable(fd);
+    const auto direction = in ? readable(fd) : writable(fd);
+    const auto ready = co_await direction;
     seen = code_of(ready);
     done = true;
 }

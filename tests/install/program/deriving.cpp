@@ -22,6 +22,7 @@ public:
     std::size_t in_flight() const noexcept override { return 0; }
     int poll_fd() const noexcept override { return -1; }
     const weir::Instant* clock() const noexcept override { return nullptr; }
+    void end() noexcept override {}
 
 private:
     long calls_ = 0;
