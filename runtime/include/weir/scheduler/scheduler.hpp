@@ -185,7 +185,7 @@ private:
     std::byte* storage_;
     Backend* backend_ = nullptr;
     DescriptorTable descriptors_;
-    RootState* root_ = nullptr;   // in root_storage_ while a root task lives
+    RootState* root_ = nullptr;  // in root_storage_ while a root task lives
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;
     bool memory_started_ = false;
