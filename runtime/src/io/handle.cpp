@@ -152,6 +152,12 @@ bool OperationWait::submit_on(DescriptorEntry& bound, const Start& start) noexce
 
 bool OperationWait::again() noexcept {
     Backend& backend = static_cast<Scheduler&>(context()).backend();
+    if (entry->waiting_in(direction()) != nullptr) {
+        // Between two tries of ours another task began to wait here.
+        refused_ = Errc::busy;
+        result = -EBUSY;
+        return true;
+    }
     result = backend.attempt(*this);
     if (result != -EAGAIN) return true;
     const long submitted = backend.submit(*this);
