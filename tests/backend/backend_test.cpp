@@ -339,6 +339,47 @@ TEST_CASE("events of a forgotten descriptor whose duplicate lives are nobody's")
     });
 }
 
+TEST_CASE("events of a descriptor that was closed behind the backend's back are nobody's") {
+    for_each_seed([](std::uint64_t seed) {
+        BareBackend backend(seed);
+        SocketEnds old;
+        SocketEnds next;
+        DescriptorEntry& entry = backend.entry(old.ours);
+        char byte = 0;
+        CountedOperation first(entry, Verb::receive, &byte, 1);
+        backend.submit(first);
+        backend.look();
+        put(old.theirs, "1");
+        backend.wait_for(first);
+        // The duplicate keeps the kernel's registration alive, and forgetting comes too late to end it.
+        const Fd duplicate(::fcntl(old.ours.get(), F_DUPFD_CLOEXEC, 0));
+        const int number = old.ours.get();
+        old.ours.close();
+        backend.forget(entry);
+        const Fd same(::dup3(next.ours.get(), number, O_CLOEXEC));
+        DescriptorEntry& reused = backend.entry(same);
+        REQUIRE(&reused == &entry);
+        CountedOperation second(reused, Verb::receive, &byte, 1);
+        CountedOperation writable(reused, Verb::writable);
+        fill(next.ours);
+        backend.submit(second);
+        backend.submit(writable);
+        for (int i = 0; i < 10; ++i) {
+            put(old.theirs, "stale");
+            backend.look();
+        }
+        CHECK(second.times_done + writable.times_done == 0);
+        put(next.theirs, "2");
+        drain(next.theirs);
+        backend.wait_for(second);
+        backend.wait_for(writable);
+        CHECK(byte == '2');
+        CHECK(second.times_done == 1);
+        CHECK(writable.times_done == 1);
+        backend.forget(reused);
+    });
+}
+
 TEST_CASE("a regular file or a directory cannot be waited for") {
     BareBackend backend;
     const Fd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
