@@ -65,14 +65,9 @@ const std::vector<Bad>& bad_recordings() {
     return all;
 }
 
-void skip_if_emulated() {
-    if (emulated()) weir::test::skip("too slow under emulation: each of ten processes starts an emulator");
-}
-
 }  // namespace
 
 TEST_CASE("a bad recording is told with file, line and column, and the others are scored") {
-    skip_if_emulated();
     const Folder folder;
     const auto good = folder.write("good.csv", good_recording());
     std::vector<std::string> arguments{"--score", good};
@@ -101,7 +96,6 @@ TEST_CASE("a bad recording is told with file, line and column, and the others ar
 }
 
 TEST_CASE("a replayed recording that turns out bad is judged up to there") {
-    skip_if_emulated();
     const Folder folder;
     const Bad& bad = bad_recordings()[1];
     const auto path = folder.write(bad.name, bad.text);
@@ -112,7 +106,6 @@ TEST_CASE("a replayed recording that turns out bad is judged up to there") {
 }
 
 TEST_CASE("columns in another order and lines that end in CR LF change no figure") {
-    skip_if_emulated();
     const Folder folder;
     System system{{"--score", folder.write("a.csv", good_recording()),
                    folder.write("b.csv", rearranged(true, "\n")),

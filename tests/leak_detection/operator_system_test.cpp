@@ -12,10 +12,6 @@ using namespace leak::test;
 
 namespace {
 
-void skip_if_emulated() {
-    if (emulated()) weir::test::skip("too slow under emulation: each of ten processes starts an emulator");
-}
-
 std::string stopped(System& system) {
     system.signal(SIGTERM);
     CHECK(system.end().status == 0);
@@ -25,7 +21,6 @@ std::string stopped(System& system) {
 }  // namespace
 
 TEST_CASE("an operator pauses, resumes, sets the threshold and asks how things stand") {
-    skip_if_emulated();
     System system{{"--speed", "50"}};
     const auto directory = system.directory();
     command(directory, "pause");
@@ -49,7 +44,6 @@ TEST_CASE("an operator pauses, resumes, sets the threshold and asks how things s
 }
 
 TEST_CASE("what an operator asked for outlives acquisition") {
-    skip_if_emulated();
     System system{{"--speed", "50"}};
     const auto directory = system.directory();
     command(directory, "threshold 2.5\npause");
@@ -66,7 +60,6 @@ TEST_CASE("what an operator asked for outlives acquisition") {
 }
 
 TEST_CASE("a paused run loses nothing") {
-    skip_if_emulated();
     System system{{"--leak-at", "450", "--speed", "500"}};
     const auto directory = system.directory();
     command(directory, "pause");
@@ -77,7 +70,6 @@ TEST_CASE("a paused run loses nothing") {
 }
 
 TEST_CASE("the threshold cannot be changed while figures are made") {
-    skip_if_emulated();
     const Folder folder;
     const auto recording = folder.write("a.csv", simulated_recording(1, 480, 560));
     const auto run = folder.path() + "/run";
@@ -95,7 +87,6 @@ TEST_CASE("the threshold cannot be changed while figures are made") {
 }
 
 TEST_CASE("clients beyond the limit are told, and a place that becomes free is given away") {
-    skip_if_emulated();
     System system{{"--speed", "50"}};
     const auto directory = system.directory();
     std::deque<AlarmClient> clients;
