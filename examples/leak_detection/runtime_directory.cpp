@@ -26,14 +26,14 @@ RuntimeError failed(std::string_view what, const char* path) {
     return error.append(' ').append(path).append(": ").append(std::strerror(cause));
 }
 
-/// Whether the other processes' user can reach what lies under `path`.
-bool can_reach(const char* path, const RunAs& run_as) {
+/// Asks with the other processes' effective user.
+bool is_accessible(int directory, const char* path, const RunAs& run_as) {
     if (!run_as.changes) return true;
     if (::setegid(run_as.group) < 0) return false;
     const bool became = ::seteuid(run_as.user) == 0;
-    const bool reaches = became && ::faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+    const bool accessible = became && ::faccessat(directory, path, X_OK, AT_EACCESS) == 0;
     const bool back = (!became || ::seteuid(0) == 0) && ::setegid(0) == 0;
-    return reaches && back;
+    return accessible && back;
 }
 
 }  // namespace
@@ -67,6 +67,17 @@ RuntimeError choose_user(const char* name, RunAs& run_as) {
     return error;
 }
 
+RuntimeError check_program(const char* directory, const char* program, const RunAs& run_as) {
+    const int fd = ::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return failed("opening", directory);
+    const bool accessible = is_accessible(fd, program, run_as);
+    ::close(fd);
+    if (accessible) return {};
+    RuntimeError error{"user "};
+    error.append(run_as.user).append(" cannot execute the programs in ").append(directory);
+    return error.append(": make them accessible, or name another --user");
+}
+
 RuntimeError RuntimeDirectory::choose_path(const RunAs& run_as) {
     const char* const base = ::getauxval(AT_SECURE) == 0 ? std::getenv("WEIR_RUNTIME_DIR") : nullptr;
     if (base == nullptr || *base == '\0') {
@@ -85,7 +96,7 @@ RuntimeError RuntimeDirectory::choose_path(const RunAs& run_as) {
     } else if (errno != EEXIST) {
         return failed("making", base);
     }
-    if (can_reach(base, run_as)) return {};
+    if (is_accessible(AT_FDCWD, base, run_as)) return {};
     return RuntimeError{"user "}
         .append(run_as.user)
         .append(" cannot enter ")

@@ -30,6 +30,10 @@ using RuntimeError = BoundedText<400>;
 /// ourselves too. Gives an empty text, or what is wrong.
 RuntimeError choose_user(const char* name, RunAs& run_as);
 
+/// Whether the other processes' user can execute `program`, which lies in `directory`; the directory's own parents do
+/// not matter. Gives an empty text, or what is wrong.
+RuntimeError check_program(const char* directory, const char* program, const RunAs& run_as);
+
 class RuntimeDirectory {
 public:
     RuntimeDirectory() = default;

@@ -300,6 +300,7 @@ bool prepare() {
         program_directory[size] = '\0';
         *std::strrchr(program_directory, '/') = '\0';
     }
+    if (error.empty()) error = check_program(program_directory, "weir-leak-acquisition", run_as);
     if (error.empty() && !state.read_settings()) return false;
     if (error.empty()) error = directory.open(run_as);
     if (!error.empty()) state.console.trouble(error.view());
