@@ -148,6 +148,23 @@ TEST_CASE("a gentle signal to a single process spoils no figure either") {
     check_killed("acquisition", SIGTERM, 4);
 }
 
+TEST_CASE("a detector whose saved state is spoiled begins anew, and spoils no figure") {
+    const Recordings recordings{4};
+    const auto run = recordings.folder.path() + "/run";
+    System system{recordings.arguments, {{"WEIR_RUNTIME_DIR", run}}};
+    system.await_output("/1.csv: ");
+    const pid_t detector = system.process("detector");
+    // Held, it cannot mend what is spoiled here before it is killed.
+    REQUIRE(::kill(detector, SIGSTOP) == 0);
+    recordings.folder.write("run/leak_detection/detector.state", std::string(60'000, 'x'));
+    REQUIRE(::kill(detector, SIGKILL) == 0);
+    system.await_error("the saved state is damaged");
+    const auto& end = system.end();
+    CAPTURE(end.errors);
+    CHECK(end.output == recordings.expected);
+    CHECK(end.status == 0);
+}
+
 TEST_CASE("a detector that dies too often ends all, visibly") {
     const Recordings recordings{1};
     System system{{"--recording", recordings.arguments.back(), "--speed", "1"}};
