@@ -19,8 +19,8 @@ using Arguments = std::span<char* const>;
 /// Runs the task function `serve(Scheduler&)` or `serve(Scheduler&, Arguments)` on a scheduler in static memory.
 /// Returns 0 if it succeeds; else reports its error and returns 1. A program that was asked to stop (its root's
 /// scope, or a group or combinator that the root task awaits) and is not over after Budget::grace_ms writes the tree
-/// of its live tasks to standard error and exits with 70, by _exit. Do not call exit() inside a task: the scheduler's
-/// destructor asserts that no task lives.
+/// of its live tasks to standard error and exits with 70, by _exit. exit() inside a task ends the program as it is: no
+/// task is unwound.
 template <Budget budget = small_budget, class Serve>
 int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {}) noexcept {
     static constinit StaticScheduler<budget> scheduler;

@@ -95,7 +95,7 @@ public:
 
     // --- driven by a foreign loop: poll poll_fd() for input until next_deadline(), then call run_ready()
 
-    /// Takes a root task without running it; `done` tells when its result is in `slot`.
+    /// A root task that begin() took, and the place of its result.
     template <class T>
     class Root {
     public:
