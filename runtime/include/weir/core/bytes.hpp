@@ -23,22 +23,26 @@ using ConstBytes = std::span<const std::byte>;
     return std::as_bytes(std::span<const char>(text.data(), text.size()));
 }
 
+/// What bytes_of() takes as an object: text is viewed by its characters instead.
+template <class T>
+concept PlainObject = std::is_trivially_copyable_v<T> && !std::is_convertible_v<const T&, std::string_view>;
+
 /// The object representation of a trivially copyable object; the view lives as long as the object does, so name it
 /// first (bytes_of(make()) dangles).
+template <PlainObject T>
+[[nodiscard]] ConstBytes bytes_of(const T& object) noexcept {
+    return std::as_bytes(std::span<const T, 1>(&object, 1));
+}
+/// The same, to be filled.
 template <class T>
-    requires std::is_trivially_copyable_v<T> &&(!std::is_convertible_v<const T&, std::string_view>)
-        [[nodiscard]] ConstBytes bytes_of(const T& object) noexcept {
-        return std::as_bytes(std::span<const T, 1>(&object, 1));
-    }
-    template <class T>
-        requires std::is_trivially_copyable_v<T>
-    [[nodiscard]] Bytes writable_bytes_of(T& object) noexcept {
-        return std::as_writable_bytes(std::span<T, 1>(&object, 1));
-    }
+    requires std::is_trivially_copyable_v<T>
+[[nodiscard]] Bytes writable_bytes_of(T& object) noexcept {
+    return std::as_writable_bytes(std::span<T, 1>(&object, 1));
+}
 
-    /// Bytes as characters; the view lives as long as the bytes do.
-    [[nodiscard]] inline std::string_view text_of(ConstBytes bytes) noexcept {
-        return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-    }
+/// Bytes as characters; the view lives as long as the bytes do.
+[[nodiscard]] inline std::string_view text_of(ConstBytes bytes) noexcept {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace weir
