@@ -30,12 +30,10 @@ struct KernelTimespec {
 };
 
 int epoll_pwait2(int fd, epoll_event* events, int count_max, const KernelTimespec* timeout) noexcept {
-#ifdef SYS_epoll_pwait2
-    constexpr long number = SYS_epoll_pwait2;
-#else
-    constexpr long number = 441;  // the same on every architecture since it was added
-#endif
-    return static_cast<int>(::syscall(number, fd, events, count_max, timeout, nullptr, std::size_t{8}));
+    constexpr long epoll_pwait2_number = 441;  // the same on every architecture
+    constexpr std::size_t signal_mask_size = 8;
+    return static_cast<int>(
+        ::syscall(epoll_pwait2_number, fd, events, count_max, timeout, nullptr, signal_mask_size));
 }
 
 }  // namespace
