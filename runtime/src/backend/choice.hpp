@@ -17,7 +17,7 @@ struct BackendNeeds {
     const SimulationOptions* simulation;  // null: defaults
 };
 
-/// Bytes that the largest backend takes, and how they are aligned.
+/// Bytes that the largest backend takes; none is aligned to more than 16.
 [[nodiscard]] std::size_t backend_size_max() noexcept;
 
 /// Makes the chosen backend in `memory` and writes into `reason` why it is this one.

@@ -5,7 +5,6 @@
 
 #include "weir/core/error.hpp"
 
-#include <cstring>
 #include <optional>
 #include <string_view>
 
