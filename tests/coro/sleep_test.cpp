@@ -149,6 +149,18 @@ TEST_CASE("a tick is not lost by a deadline or a stop") {
     CHECK(context.idle());
 }
 
+TEST_CASE("a period that the clock cannot hold never ticks") {
+    BareContext context;
+    const auto root = [](BareContext&) -> Task<> {
+        weir::Ticker ticker(weir::Duration::max());
+        const auto tick = co_await ticker.next().within(1h);
+        CHECK(!tick.has_value());
+        if (!tick) CHECK(tick.error() == Errc::timed_out);
+    };
+    CHECK(context.run(root(context)));
+    CHECK(context.idle());
+}
+
 TEST_CASE("a ticker with slack keeps its mean period") {
     BareContext context;
     const auto root = [](BareContext& of) -> Task<> {

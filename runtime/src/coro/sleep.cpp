@@ -15,8 +15,9 @@ bool Sleep::Wait::start(const Start& start) noexcept {
 bool Ticker::Description::Wait::start(const Start& start) noexcept {
     context_ = &start.context;
     if (ticker_.start_ == never) ticker_.start_ = start.context.now();
-    const Instant at = ticker_.start_ + ticker_.period_ * static_cast<std::int64_t>(ticker_.number_ + 1);
-    sleep_.set_until(at);
+    // `number_` periods have passed, so only the sum can be too large for the clock.
+    const Duration span = ticker_.period_ * static_cast<std::int64_t>(ticker_.number_ + 1);
+    sleep_.set_until(after(ticker_.start_, span));
     return sleep_.start(start);
 }
 
