@@ -7,6 +7,7 @@
 #include <weir/coro/sleep.hpp>
 
 #include "support/catch.hpp"
+#include "support/said.hpp"
 
 #include "bare_context.hpp"
 
@@ -17,13 +18,9 @@ using weir::Duration;
 using weir::Errc;
 using weir::Task;
 using weir::test::BareContext;
+using weir::test::said;
 
 namespace {
-
-template <class R>
-std::string said(const R& result) {
-    return result ? "value" : std::string(weir::text(result.error().code));
-}
 
 /// Sleeps, and notes how it ended.
 Task<> sleeps(BareContext&, Duration span, std::string& ended) {

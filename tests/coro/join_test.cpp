@@ -9,6 +9,7 @@
 #include <weir/coro/sleep.hpp>
 
 #include "support/catch.hpp"
+#include "support/said.hpp"
 
 #include "bare_context.hpp"
 #include "counted.hpp"
@@ -24,13 +25,9 @@ using weir::first_of;
 using weir::Task;
 using weir::test::BareContext;
 using weir::test::Counted;
+using weir::test::said;
 
 namespace {
-
-template <class R>
-std::string said(const R& result) {
-    return result ? "value" : std::string(weir::text(result.error().code));
-}
 
 Task<int> give(BareContext&, int number, Duration span = 0s) {
     WEIR_CO_CHECK(weir::sleep_for(span));

@@ -11,6 +11,7 @@
 #include <weir/coro/sleep.hpp>
 
 #include "support/catch.hpp"
+#include "support/said.hpp"
 
 #include "bare_context.hpp"
 
@@ -30,13 +31,9 @@ using weir::Mutex;
 using weir::Semaphore;
 using weir::Task;
 using weir::test::BareContext;
+using weir::test::said;
 
 namespace {
-
-template <class R>
-std::string said(const R& result) {
-    return result ? "value" : std::string(weir::text(result.error().code));
-}
 
 Task<> locks(BareContext&, Mutex& mutex, std::string& order, char name) {
     for (int i = 0; i < 3; ++i) {

@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/run.hpp"
+#include "support/said.hpp"
 
 #include <memory>
 #include <string>
@@ -45,11 +46,6 @@ inline void check_idle(const Scheduler& scheduler) {
     CHECK(usage.operations == 0);
     CHECK(usage.descriptors == 0);
     CHECK(scheduler.ready.empty());
-}
-
-template <class R>
-std::string said(const R& result) {
-    return result ? "value" : std::string(text(result.error().code));
 }
 
 /// A file in memory, and what was written to it.
