@@ -17,10 +17,7 @@ Result<EventFd> EventFd::create(EventFdMode mode, std::uint32_t initial) noexcep
 }
 
 Result<EventFd> EventFd::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::eventfd, "adopt eventfd"));
-    EventFd event;
-    static_cast<Handle&>(event) = std::move(handle);
-    return event;
+    return adopt_as<EventFd>(fd, HandleKind::eventfd, "adopt eventfd");
 }
 
 EventFdRead EventFd::read() noexcept {

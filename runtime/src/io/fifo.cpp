@@ -107,10 +107,7 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
 }
 
 Result<FifoReader> FifoReader::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe_reader, "adopt fifo reader"));
-    FifoReader reader;
-    static_cast<Handle&>(reader) = std::move(handle);
-    return reader;
+    return adopt_as<FifoReader>(fd, HandleKind::pipe_reader, "adopt fifo reader");
 }
 
 Read FifoReader::read(Bytes buffer) noexcept {
@@ -138,10 +135,7 @@ OpenFifo FifoWriter::open(std::string_view path) noexcept {
 }
 
 Result<FifoWriter> FifoWriter::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe_writer, "adopt fifo writer"));
-    FifoWriter writer;
-    static_cast<Handle&>(writer) = std::move(handle);
-    return writer;
+    return adopt_as<FifoWriter>(fd, HandleKind::pipe_writer, "adopt fifo writer");
 }
 
 Write FifoWriter::write(ConstBytes bytes) noexcept {

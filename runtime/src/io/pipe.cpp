@@ -15,10 +15,7 @@ constexpr StreamVerbs verbs{Operation::Verb::read, Operation::Verb::write, &read
 }  // namespace
 
 Result<PipeReader> PipeReader::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe_reader, "adopt pipe reader"));
-    PipeReader reader;
-    static_cast<Handle&>(reader) = std::move(handle);
-    return reader;
+    return adopt_as<PipeReader>(fd, HandleKind::pipe_reader, "adopt pipe reader");
 }
 Read PipeReader::read(Bytes buffer) noexcept {
     return {*this, verbs, buffer};
@@ -28,10 +25,7 @@ ReadExactly PipeReader::read_exactly(Bytes buffer) noexcept {
 }
 
 Result<PipeWriter> PipeWriter::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::pipe_writer, "adopt pipe writer"));
-    PipeWriter writer;
-    static_cast<Handle&>(writer) = std::move(handle);
-    return writer;
+    return adopt_as<PipeWriter>(fd, HandleKind::pipe_writer, "adopt pipe writer");
 }
 Write PipeWriter::write(ConstBytes bytes) noexcept {
     return {*this, verbs, bytes};

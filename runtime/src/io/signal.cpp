@@ -45,9 +45,7 @@ Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept 
 }
 
 Result<SignalSet> SignalSet::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::signalfd, "adopt signalfd"));
-    SignalSet set;
-    static_cast<Handle&>(set) = std::move(handle);
+    WEIR_TRY(SignalSet set, adopt_as<SignalSet>(fd, HandleKind::signalfd, "adopt signalfd"));
     set.adopted_ = true;
     return set;
 }

@@ -111,10 +111,7 @@ Result<std::pair<UnixStream, UnixStream>> UnixStream::pair() noexcept {
 }
 
 Result<UnixStream> UnixStream::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::unix_stream, "adopt unix stream"));
-    UnixStream stream;
-    static_cast<Handle&>(stream) = std::move(handle);
-    return stream;
+    return adopt_as<UnixStream>(fd, HandleKind::unix_stream, "adopt unix stream");
 }
 
 Read UnixStream::read(Bytes buffer) noexcept {
@@ -238,10 +235,7 @@ Result<UnixListener> UnixListener::bind(std::string_view path, const UnixListene
 }
 
 Result<UnixListener> UnixListener::adopt(int fd) noexcept {
-    WEIR_TRY(Handle handle, Handle::adopt(fd, HandleKind::unix_listener, "adopt unix listener"));
-    UnixListener listener;
-    static_cast<Handle&>(listener) = std::move(handle);
-    return listener;
+    return adopt_as<UnixListener>(fd, HandleKind::unix_listener, "adopt unix listener");
 }
 
 void UnixListener::close() noexcept {

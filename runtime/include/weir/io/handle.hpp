@@ -57,6 +57,16 @@ public:
     /// Checks that `fd` is of `kind` and prepares it. Errors: wrong_kind, closed (not open).
     static Result<Handle> adopt(int fd, HandleKind kind, const char* operation) noexcept;
 
+protected:
+    /// The same for the type of handle H.
+    template <class H>
+    static Result<H> adopt_as(int fd, HandleKind kind, const char* operation) noexcept {
+        WEIR_TRY(Handle handle, adopt(fd, kind, operation));
+        H adopted;
+        static_cast<Handle&>(adopted) = std::move(handle);
+        return adopted;
+    }
+
 private:
     void unbind() noexcept;
 
