@@ -5,7 +5,9 @@
 
 #include "program.hpp"
 
+#include <array>
 #include <poll.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using weir::Scheduler;
@@ -102,6 +104,50 @@ TEST_CASE("a pipe that another program writes wakes a foreign loop") {
     const auto sum = drive(*scheduler, root, polls);
     REQUIRE(sum);
     CHECK(*sum == 5);
+    check_idle(*scheduler);
+}
+
+TEST_CASE("a foreign loop is woken for each part of a transfer that waits several times") {
+    if (weir::test::on_simulated()) weir::test::skip("simulated time has no descriptor to wait on");
+    const auto scheduler = make_scheduler();
+    auto pipe = weir::Pipe::create();
+    REQUIRE(pipe);
+    const auto writes_much = [](Scheduler&, weir::PipeWriter writer) -> Task<> {
+        static constexpr std::array<std::byte, 512 * 1024> much{};
+        WEIR_CO_CHECK(writer.write_all(much));
+    };
+    Scheduler::Root<void> root;
+    REQUIRE(scheduler->begin(writes_much(*scheduler, std::move(pipe->writer)), root));
+    static std::array<std::byte, 16 * 1024> taken;
+    std::size_t taken_size = 0;
+    while (scheduler->run_ready().value_or(false)) {
+        pollfd watched{scheduler->poll_fd(), POLLIN, 0};
+        const bool may_wait = scheduler->next_deadline() == weir::never;
+        while (may_wait && ::poll(&watched, 1, 0) == 0) {
+            const auto size = ::read(pipe->reader.fd(), taken.data(), taken.size());
+            REQUIRE(size > 0);  // else nothing would ever wake the loop
+            taken_size += static_cast<std::size_t>(size);
+        }
+    }
+    CHECK(said(*root.take()) == "value");
+    CHECK(taken_size >= 256 * 1024);
+    check_idle(*scheduler);
+}
+
+TEST_CASE("a stop from a foreign loop reaches an operation that waits in the kernel") {
+    if (weir::test::on_simulated()) weir::test::skip("simulated time has no descriptor to wait on");
+    const auto scheduler = make_scheduler();
+    auto pipe = weir::Pipe::create();
+    REQUIRE(pipe);
+    Scheduler::Root<int> root;
+    REQUIRE(scheduler->begin(reads(*scheduler, std::move(pipe->reader)), root));
+    CHECK(scheduler->run_ready().value_or(false));
+    CHECK(scheduler->next_deadline() == weir::never);
+    scheduler->request_stop();
+    // Nobody writes, so nothing else would bring the loop back.
+    CHECK(scheduler->next_deadline() <= scheduler->now());
+    while (scheduler->run_ready().value_or(false)) {}
+    CHECK(said(*root.take()) == "cancelled");
     check_idle(*scheduler);
 }
 

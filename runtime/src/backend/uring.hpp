@@ -24,6 +24,9 @@ public:
     void forget(DescriptorEntry&) noexcept override {}
     Result<void> wait(Instant until) noexcept override;
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
+    [[nodiscard]] bool holds_back() const noexcept override {
+        return in_flight_ > 0 && ::io_uring_sq_ready(&ring_) > 0;
+    }
     [[nodiscard]] int poll_fd() const noexcept override { return ring_.ring_fd; }
     [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
     void end() noexcept override;

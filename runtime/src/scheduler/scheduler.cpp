@@ -135,7 +135,7 @@ Result<bool> Scheduler::run_ready() noexcept {
     for (int turns = 0; turns < foreign_turns_max; ++turns) {
         const auto turned = turn(false);
         if (!turned) return failure(turned.error());
-        if (ready.empty() || root_->item.done) break;
+        if ((ready.empty() && !backend_->holds_back()) || root_->item.done) break;
     }
     if (!root_->item.done) return true;
     finish_root();
@@ -147,7 +147,8 @@ int Scheduler::poll_fd() const noexcept {
 }
 
 Instant Scheduler::next_deadline() const noexcept {
-    return ready.empty() ? timers.next() : turn_time;
+    const bool has_to_run = !ready.empty() || (backend_ != nullptr && backend_->holds_back());
+    return has_to_run ? turn_time : timers.next();
 }
 
 void Scheduler::request_stop() noexcept {

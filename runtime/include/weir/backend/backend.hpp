@@ -42,6 +42,8 @@ public:
     virtual Result<void> wait(Instant until) noexcept = 0;
     /// Operations submitted and not done.
     [[nodiscard]] virtual std::size_t in_flight() const noexcept = 0;
+    /// Some of these are not with the kernel yet: only the next wait() brings them there, and may do so at once.
+    [[nodiscard]] virtual bool holds_back() const noexcept { return false; }
     /// A descriptor that polls readable when wait() has something to collect; -1 where there is none.
     [[nodiscard]] virtual int poll_fd() const noexcept = 0;
     /// The simulated clock, or null where time is real.
