@@ -250,6 +250,33 @@ TEST_CASE("spawning while the group stops is cancelled, and drops the task") {
     CHECK(context.idle());
 }
 
+TEST_CASE("spawning into a group that is over, but whose awaiter has not run yet, is cancelled") {
+    BareContext context;
+    static bool refused = false;
+    const auto outsider = [](BareContext& of, Group& ended) -> Task<> {
+        while (ended.size() > 0) WEIR_CO_CHECK(weir::yield());
+        refused = said(ended.spawn([](BareContext&) -> Task<> { co_return; }(of))) == "cancelled";
+    };
+    const auto child = [](BareContext&) -> Task<> { WEIR_CO_CHECK(weir::yield()); };
+    const auto inner = [](BareContext& of, Group& group, Group& outer, decltype(outsider) other,
+                          decltype(child) run) -> Task<> {
+        WEIR_CO_CHECK(group.spawn(run(of)));
+        // It overtakes the task that awaits this group.
+        WEIR_CO_CHECK(outer.spawn(other(of, group), weir::Priority::urgent));
+    };
+    const auto outer = [](BareContext& of, Group& group, decltype(inner) run, decltype(outsider) other,
+                          decltype(child) spawned) -> Task<> {
+        WEIR_CO_CHECK(with_group<1>(of, run, std::ref(group), other, spawned));
+    };
+    const auto root = [](BareContext& of, decltype(outer) run, decltype(inner) in, decltype(outsider) other,
+                         decltype(child) spawned) -> Task<> {
+        WEIR_CO_CHECK(with_group<1>(of, run, in, other, spawned));
+    };
+    CHECK(context.run(root(context, outer, inner, outsider, child)));
+    CHECK(refused);
+    CHECK(context.idle());
+}
+
 TEST_CASE("slots are used again thousands of times") {
     BareContext context;
     const auto body = [](BareContext& of, Group& group, int& ended) -> Task<> {

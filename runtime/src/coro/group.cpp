@@ -19,7 +19,9 @@ Result<void> Group::spawn(Task<> child, Priority priority) noexcept {
     if (child.hollow()) {
         return failure(Errc::no_frame, "spawn", context_->frames.refused_size(), context_->frames.capacity());
     }
-    if (scope_.stopped()) return failure(Errc::cancelled, "spawn");
+    // When all have been joined the group is over, though the task that awaits it may not have run yet.
+    const bool is_over = body_done_ && live_ == 0;
+    if (scope_.stopped() || is_over) return failure(Errc::cancelled, "spawn");
     if (free_ == nullptr) return failure(Errc::no_group_slot, "spawn", 0, slots_.size());
     Slot& slot = *std::exchange(free_, free_->next_free);
     ++live_;

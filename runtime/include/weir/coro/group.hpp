@@ -46,8 +46,9 @@ public:
     Group(const Group&) = delete;
     Group& operator=(const Group&) = delete;
 
-    /// Queues the child to be started; if the group is stopped before that it is dropped unstarted. Errc::no_group_slot when full, no_frame for a hollow task, cancelled when
-    /// the group is stopping: the task is dropped then, with all it was given.
+    /// Queues the child to be started; if the group is stopped before that it is dropped unstarted. Errc::no_group_slot
+    /// when full, no_frame for a hollow task, cancelled when the group is stopping or over: the task is dropped then,
+    /// with all it was given.
     Result<void> spawn(Task<> child, Priority priority = Priority::normal) noexcept;
 
     /// Asks the body and all children to stop.
