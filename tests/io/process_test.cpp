@@ -107,6 +107,28 @@ TEST_CASE("exit gives the status, as often as it is asked") {
 Task<> awaits_exit(Scheduler&, Process& child, ExitStatus& status) {
     WEIR_CO_TRY(status, child.exit());
 }
+TEST_CASE("without a child there is no exit, and so no success") {
+    skip_on_simulated();
+    const Arguments arguments{"sh", "-c", "exit 7"};
+    Running running;
+    const auto exit_of = [&running](Process& child) {
+        ExitStatus status;
+        return code_of(running.run(awaits_exit(*running, child, status)));
+    };
+    Process none;
+    CHECK(exit_of(none) == Errc::closed);
+    auto child = Process::spawn({.path = "/bin/sh", .arguments = arguments});
+    REQUIRE(child.has_value());
+    Process moved = std::move(*child);
+    CHECK(exit_of(*child) == Errc::closed);
+    const int pidfd = moved.release();
+    CHECK(exit_of(moved) == Errc::closed);
+    auto adopted = Process::adopt(pidfd);
+    REQUIRE(adopted.has_value());
+    ExitStatus status;
+    running.must_run(awaits_exit(*running, *adopted, status));
+    CHECK(status.value == 7);
+}
 TEST_CASE("a child that a signal ended says which") {
     skip_on_simulated();
     for (const int signal : {SIGTERM, SIGKILL}) {
@@ -264,6 +286,24 @@ TEST_CASE("standard error has a pipe of its own, and /dev/null is empty") {
         WEIR_CO_TRY(const ExitStatus status, shell.exit());
         CHECK_IN_TASK(status.success());
     }(*running, *child));
+}
+
+TEST_CASE("a pipe for a child does not become a standard stream that its spawner was started without") {
+    skip_on_simulated();
+    const auto end = run_in_child([] {
+        for (const int fd : {0, 1, 2}) ::close(fd);
+        // Its input ends if nobody holds the other end; and it has no output.
+        const Arguments arguments{"sh", "-c", "read word; { echo 2>/dev/null; } >&1 && exit 8; exit 9"};
+        auto child = Process::spawn({.path = "/bin/sh", .arguments = arguments, .input = Stdio::pipe()});
+        if (!child) return 2;
+        child->input.close();
+        const auto scheduler = std::make_unique<StaticScheduler<running_budget>>();
+        if (!scheduler->start({.backend = *backend_choice(backend_name())})) return 3;
+        ExitStatus status;
+        if (!scheduler->run(awaits_exit(*scheduler, *child, status))) return 4;
+        return status.value;
+    });
+    CHECK(end.exit_status == 9);
 }
 
 TEST_CASE("the child's pipe ends are in blocking mode") {

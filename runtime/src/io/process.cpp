@@ -96,13 +96,16 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
     std::array<sys::FdMove, sys::moves_max> moves;
     std::size_t count = 0;
     const Stdio streams[3] = {options.input, options.output, options.error};
+    // Looked at before anything is opened here, which would take the number of a stream that we were started without.
+    bool is_open[3];
+    for (int i = 0; i < 3; ++i) is_open[i] = ::fcntl(i, F_GETFD) >= 0;
     StreamEnds pipes[3];
     Fd null;
     for (int i = 0; i < 3; ++i) {
         switch (streams[i].value_) {
             case Stdio::kind_inherit:
                 // A program that was itself started without it has nothing to hand on.
-                if (::fcntl(i, F_GETFD) >= 0) moves[count++] = {i, i};
+                if (is_open[i]) moves[count++] = {i, i};
                 break;
             case Stdio::kind_null:
                 if (!null) null = Fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -172,7 +175,7 @@ Result<Process> Process::adopt(int pidfd) noexcept {
 }
 
 int Process::release() noexcept {
-    reaped_ = true;
+    if (!std::exchange(reaped_, true)) pid_ = 0;  // no child of ours any more
     return pidfd_.release();
 }
 
@@ -216,6 +219,7 @@ void Process::kill_and_reap() noexcept {
 Result<ExitStatus> AwaitExit::Wait::take() noexcept {
     const auto got = outcome();
     if (!got) return failure(got.error());
+    if (process_.pid() == 0) return failure(Errc::closed, name());
     if (process_.reaped()) return process_.status_;
     return process_.reap(false);
 }

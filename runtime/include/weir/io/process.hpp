@@ -92,10 +92,11 @@ public:
     /// Gives the pidfd to the caller, who now has to reap the child; -1 if it is reaped.
     [[nodiscard]] int release() noexcept;
 
+    /// 0: there is no child (none yet, moved away, or released).
     [[nodiscard]] std::int32_t pid() const noexcept { return pid_; }
     [[nodiscard]] bool reaped() const noexcept { return reaped_; }
-    /// Waits for the end and reaps; afterwards gives the same status again. Errors: busy, cancelled, timed_out,
-    /// no_descriptor.
+    /// Waits for the end and reaps; afterwards gives the same status again. Errors: closed (there is no
+    /// child), busy, cancelled, timed_out, no_descriptor.
     [[nodiscard]] AwaitExit exit() noexcept;
     /// Errors: not_found (it has ended), denied.
     Result<void> signal(int number) noexcept;
