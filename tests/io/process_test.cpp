@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -488,6 +489,25 @@ TEST_CASE("what keeps a program from starting names the step, and leaves nothing
     check_failure({.path = "/bin/true", .arguments = arguments}, Errc::too_large, "arguments");
     const Arguments environment(Process::environment_max + 1, "X=1");
     check_failure({.path = "/bin/true", .environment = environment}, Errc::too_large, "environment");
+}
+
+TEST_CASE("a program that cannot be started leaves no zombie, though signals interrupt everything") {
+    skip_on_simulated();
+    struct sigaction counting {};
+    counting.sa_handler = [](int) {};
+    struct sigaction before {};
+    REQUIRE(::sigaction(SIGALRM, &counting, &before) == 0);
+    const itimerval often{.it_interval = {0, 50}, .it_value = {0, 50}};
+    REQUIRE(::setitimer(ITIMER_REAL, &often, nullptr) == 0);
+    int refused = 0;
+    for (int i = 0; i < 1'000; ++i) {
+        if (code_of(Process::spawn({.path = "/nonexistent"})) == Errc::not_found) ++refused;
+    }
+    const itimerval off{};
+    ::setitimer(ITIMER_REAL, &off, nullptr);
+    ::sigaction(SIGALRM, &before, nullptr);
+    CHECK(refused == 1'000);
+    CHECK(no_children());
 }
 
 TEST_CASE("spawning leaves no descriptor behind, whether it succeeds or not") {

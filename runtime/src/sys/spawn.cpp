@@ -189,6 +189,11 @@ void keep_exit_statuses() noexcept {
     ::sigaction(SIGCHLD, &now, nullptr);
 }
 
+// A child that is about to end, however often a signal interrupts the wait for it.
+void reap(pid_t pid) noexcept {
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
+}
+
 }  // namespace
 
 Result<Spawned> spawn(const SpawnPlan& plan) noexcept {
@@ -209,7 +214,7 @@ Result<Spawned> spawn(const SpawnPlan& plan) noexcept {
         size = ::read(reading.get(), &report, sizeof(report));
     } while (size < 0 && errno == EINTR);
     if (size == static_cast<ssize_t>(sizeof(report))) {
-        ::waitpid(pid, nullptr, 0);  // it is exiting
+        reap(pid);
         return failure(Error::from_errno(name_of(report.step), report.error));
     }
     // The pid cannot be reused before we have waited for it.
@@ -217,7 +222,7 @@ Result<Spawned> spawn(const SpawnPlan& plan) noexcept {
     if (!pidfd) {
         const int saved = errno;
         ::kill(pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
+        reap(pid);
         return failure(Error::from_errno("spawn, opening the pidfd", saved));
     }
     return Spawned{pid, std::move(pidfd)};
