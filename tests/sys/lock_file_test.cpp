@@ -71,6 +71,24 @@ TEST_CASE("a lock that a killed holder left is taken at once") {
     CHECK(sys::take_lock(path.c_str(), "test").has_value());
 }
 
+TEST_CASE("the pid of a holder that is gone is not told as the holder's") {
+    const Path path;
+    const auto held = sys::take_lock(path.c_str(), "test");
+    REQUIRE(held.has_value());
+    const pid_t gone = ::fork();
+    REQUIRE(gone >= 0);
+    if (gone == 0) ::_exit(0);
+    REQUIRE(::waitpid(gone, nullptr, 0) == gone);
+    // As if this process had just locked what the other left.
+    const std::string text = std::to_string(gone) + "\n";
+    REQUIRE(::ftruncate(held->get(), 0) == 0);
+    REQUIRE(::pwrite(held->get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+    const auto refused = sys::take_lock(path.c_str(), "test");
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == Errc::in_use);
+    CHECK(refused.error().a == 0);
+}
+
 TEST_CASE("whoever locks a file that was removed meanwhile tries again") {
     const Path path;
     for (int round = 0; round < 50; ++round) {

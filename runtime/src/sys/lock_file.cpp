@@ -2,8 +2,11 @@
 #include "sys/lock_file.hpp"
 
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,10 +21,21 @@ bool lock_path(const char* path, char (&out)[lock_path_max]) noexcept {
     return size > 0 && static_cast<std::size_t>(size) < sizeof(out);
 }
 
+// Who locked the file writes its pid a moment later: until then the one of a holder that was killed may stand there,
+// or nothing. 0 if it stays so for ten milliseconds.
 std::uint64_t holder_of(int fd) noexcept {
-    char text[24] = "";
-    const ssize_t size = ::pread(fd, text, sizeof(text) - 1, 0);
-    return size > 0 ? std::strtoull(text, nullptr, 10) : 0;
+    constexpr int looks_max = 20;
+    constexpr timespec pause{.tv_sec = 0, .tv_nsec = 500'000};
+    for (int look = 0; look < looks_max; ++look) {
+        char text[24] = "";
+        const ssize_t size = ::pread(fd, text, sizeof(text) - 1, 0);
+        const long pid = size > 0 ? std::strtol(text, nullptr, 10) : 0;
+        const bool lives =
+            pid > 0 && pid <= INT_MAX && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+        if (lives) return static_cast<std::uint64_t>(pid);
+        ::nanosleep(&pause, nullptr);
+    }
+    return 0;
 }
 
 bool still_at(int fd, const char* path) noexcept {
