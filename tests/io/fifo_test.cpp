@@ -336,6 +336,17 @@ TEST_CASE("closing removes the path unless told not to, and releasing leaves it"
     CHECK(exists(path));
 }
 
+TEST_CASE("closing leaves a FIFO that somebody put in the place of ours") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "fifo";
+    auto reader = FifoReader::create(path);
+    REQUIRE(reader.has_value());
+    REQUIRE(::rename(path.c_str(), (path + "-before").c_str()) == 0);
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+    reader->close();
+    CHECK(exists(path));
+}
+
 TEST_CASE("adopting a FIFO's ends takes each as what it is") {
     const TemporaryDirectory directory;
     const std::string path = directory / "f";

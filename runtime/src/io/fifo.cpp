@@ -47,6 +47,14 @@ Fd open_end(const char* path, int access, bool made) noexcept {
     return fd;
 }
 
+// Whether `path` still names the FIFO that `fd` is, and not one that somebody put in its place.
+bool still_at(const char* path, int fd) noexcept {
+    struct stat ours {};
+    struct stat there {};
+    return ::fstat(fd, &ours) == 0 && ::lstat(path, &there) == 0 && ours.st_ino == there.st_ino &&
+           ours.st_dev == there.st_dev;
+}
+
 bool is_something_else(const char* path) noexcept {
     struct stat status {};
     return ::stat(path, &status) == 0 && !S_ISFIFO(status.st_mode);
@@ -124,7 +132,7 @@ int FifoReader::release() noexcept {
 }
 
 void FifoReader::close() noexcept {
-    if (Handle::fd() >= 0 && removes_) ::unlink(path_.data());
+    if (removes_ && still_at(path_.data(), Handle::fd())) ::unlink(path_.data());
     removes_ = false;
     Handle::close();
     kept_open_.close();
