@@ -20,8 +20,7 @@ Result<void> Group::spawn(Task<> child, Priority priority) noexcept {
         return failure(Errc::no_frame, "spawn", context_->frames.refused_size(), context_->frames.capacity());
     }
     // When all have been joined the group is over, though the task that awaits it may not have run yet.
-    const bool is_over = body_done_ && live_ == 0;
-    if (scope_.stopped() || is_over) return failure(Errc::cancelled, "spawn");
+    if (scope_.stopped() || over()) return failure(Errc::cancelled, "spawn");
     if (free_ == nullptr) return failure(Errc::no_group_slot, "spawn", 0, slots_.size());
     Slot& slot = *std::exchange(free_, free_->next_free);
     ++live_;
@@ -56,7 +55,7 @@ void Group::run_slot(ReadyItem& item) noexcept {
     slot.result.reset();
     slot.next_free = std::exchange(group.free_, &slot);
     --group.live_;
-    if (group.live_ == 0 && group.body_done_) group.context_->ready.push_front(*group.waiter_);
+    if (group.over()) group.context_->ready.push_front(*group.waiter_);
 }
 
 void Group::note(const Error& error) noexcept {
@@ -77,18 +76,17 @@ bool Group::start(const Start& start, Task<>::Wait& body) noexcept {
     scope_.enter(start.scope);
     body_item_.set_priority(start.waiter.priority());
     if (body.start(Start{start.context, scope_, body_item_, start.task})) end_body();
-    return body_done_ && live_ == 0;
+    return over();
 }
 
 void Group::body_ended(ReadyItem& item) noexcept {
     Group& group = static_cast<Body&>(item).group;
     group.end_body();
-    if (group.live_ == 0) group.context_->ready.push_front(*group.waiter_);
+    if (group.over()) group.context_->ready.push_front(*group.waiter_);
 }
 
 void Group::end_body() noexcept {
     body_result_ = body_->take();
-    body_done_ = true;
     if (*body_result_) return;
     // The first error is the result: what a child says while it is being stopped for this one comes second.
     const Error& error = body_result_->error();
@@ -101,7 +99,7 @@ void Group::request_stop() noexcept {
     if (parent_->parent() == nullptr) context_->note_stopping();
 }
 
-Result<void> Group::take(Task<>::Wait&) noexcept {
+Result<void> Group::take() noexcept {
     scope_.leave();
     if (parent_ != nullptr && parent_->parent() == nullptr && !parent_->scope().stopped()) {
         context_->stopping_since = never;
@@ -112,7 +110,7 @@ Result<void> Group::take(Task<>::Wait&) noexcept {
 }
 
 void Group::visit(PendingVisitor& visitor, const Task<>::Wait& body) const noexcept {
-    if (!body_done_) visitor.on_pending(body);
+    if (!body_result_) visitor.on_pending(body);
     for (const Slot& slot : slots_) {
         if (slot.child) visitor.on_task(slot.child.promise());
     }

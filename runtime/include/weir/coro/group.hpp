@@ -70,7 +70,7 @@ protected:
     ~Group() { WEIR_ASSERT(live_ == 0); }
 
     bool start(const Start& start, Task<>::Wait& body) noexcept;
-    Result<void> take(Task<>::Wait& body) noexcept;
+    Result<void> take() noexcept;
     void visit(PendingVisitor& visitor, const Task<>::Wait& body) const noexcept;
     [[nodiscard]] StopScope& scope() noexcept { return scope_; }
     void refuse_body(Errc code) noexcept { error_ = Error{.code = code, .operation = "group"}; }
@@ -84,6 +84,8 @@ private:
     static void run_slot(ReadyItem& item) noexcept;
     static void body_ended(ReadyItem& item) noexcept;
     void end_body() noexcept;
+    /// Body and children have ended.
+    [[nodiscard]] bool over() const noexcept { return body_result_.has_value() && live_ == 0; }
     void note(const Error& error) noexcept;
 
     StopScope scope_;
@@ -97,8 +99,7 @@ private:
     ReadyItem* waiter_ = nullptr;
     TaskState* parent_ = nullptr;
     std::optional<Error> error_;
-    bool body_done_ = false;
-    std::optional<Result<void>> body_result_;
+    std::optional<Result<void>> body_result_;  // there once the body has ended
 };
 
 template <std::size_t slots, class S, class Body, class... Args>
@@ -137,7 +138,7 @@ public:
 
     bool start(const Start& start) noexcept { return group_.start(start, body_); }
     void refuse(Errc code) noexcept { group_.refuse_body(code); }
-    Result<void> take() noexcept { return group_.take(body_); }
+    Result<void> take() noexcept { return group_.take(); }
 
 private:
     static constexpr Kind kind{"group", [](const Pending& self, PendingVisitor& visitor) noexcept {
