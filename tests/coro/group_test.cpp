@@ -6,6 +6,7 @@
 #include <weir/coro/sleep.hpp>
 
 #include "support/catch.hpp"
+#include "support/said.hpp"
 
 #include "bare_context.hpp"
 #include "counted.hpp"
@@ -23,13 +24,9 @@ using weir::Task;
 using weir::with_group;
 using weir::test::BareContext;
 using weir::test::Counted;
+using weir::test::said;
 
 namespace {
-
-template <class R>
-std::string said(const R& result) {
-    return result ? "value" : std::string(weir::text(result.error().code));
-}
 
 Task<> sleeps(BareContext&, Duration span, int& ended) {
     const auto slept = co_await weir::sleep_for(span);
