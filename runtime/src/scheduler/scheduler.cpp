@@ -102,7 +102,7 @@ Result<void> Scheduler::bind_root(TaskState& task) noexcept {
     return {};
 }
 
-Result<void> Scheduler::run_root() noexcept {
+void Scheduler::run_root() noexcept {
     const Inside inside(inside_);
     while (!root_->item.done) {
         const auto turned = turn(true);
@@ -119,7 +119,6 @@ Result<void> Scheduler::run_root() noexcept {
         root_->scope.request_stop();
     }
     finish_root();
-    return {};
 }
 
 void Scheduler::finish_root() noexcept {

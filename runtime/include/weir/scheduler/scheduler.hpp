@@ -86,9 +86,8 @@ public:
         const auto begun = begin_root(root, slot);
         if (!begun) return failure(begun.error());
         auto handle = root.release();
-        const auto ran = run_root();
+        run_root();
         handle.destroy();
-        if (!ran) return failure(ran.error());
         WEIR_ASSERT(slot.has_value());
         return std::move(*slot);
     }
@@ -171,7 +170,7 @@ private:
         return bound;
     }
     Result<void> bind_root(TaskState& task) noexcept;
-    Result<void> run_root() noexcept;
+    void run_root() noexcept;
     Result<void> turn(bool may_wait) noexcept;
     [[nodiscard]] Instant time_of_turn() const noexcept;
     void run_items() noexcept;
