@@ -58,6 +58,25 @@ Task<> stuck(Scheduler& scheduler) {
 Task<> stuck_in_first_of(Scheduler& scheduler) {
     WEIR_CO_CHECK(weir::first_of(ignores_its_stop(scheduler), ends_well(scheduler)));
 }
+/// Of what is stopped here one part ends in time and another does not.
+Task<> body_that_waits(Scheduler&, weir::Group&) {
+    WEIR_CO_CHECK(weir::sleep_for(1h));
+}
+Task<> stuck_beside_a_group(Scheduler& scheduler) {
+    WEIR_CO_CHECK(weir::first_of(ends_well(scheduler), ignores_its_stop(scheduler),
+                                 weir::with_group<1>(scheduler, body_that_waits)));
+}
+/// Stopped from within, then from outside.
+Task<> body_that_stops_twice(Scheduler& scheduler, weir::Group& group) {
+    group.request_stop();
+    scheduler.request_stop();
+    co_return;
+}
+Task<> stuck_after_a_group(Scheduler& scheduler) {
+    const auto ended = co_await weir::with_group<1>(scheduler, body_that_stops_twice);
+    static_cast<void>(ended);
+    WEIR_CO_CHECK(weir::shielded(1h, weir::sleep_for(2h)));
+}
 Task<> body_that_stops(Scheduler& scheduler, weir::Group& group) {
     WEIR_CO_CHECK(group.spawn(ignores_its_stop(scheduler)));
     WEIR_CO_CHECK(weir::yield());
@@ -125,6 +144,8 @@ TEST_CASE("a stopped program that does not end in its grace exits with 70 and na
     check_stuck(end_of<short_grace>(stuck), "ignores_its_stop");
     check_stuck(end_of<short_grace>(stuck_in_first_of), "ignores_its_stop");
     check_stuck(end_of<short_grace>(stuck_in_group), "ignores_its_stop");
+    check_stuck(end_of<short_grace>(stuck_beside_a_group), "ignores_its_stop");
+    check_stuck(end_of<short_grace>(stuck_after_a_group), "stuck_after_a_group");
 }
 
 TEST_CASE("a stopped program that spins instead of ending exits with 70 too") {

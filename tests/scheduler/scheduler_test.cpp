@@ -161,7 +161,7 @@ TEST_CASE("a stop of the scheduler reaches its tasks, and the next run is not st
         CHECK(said(stopped) == "cancelled");
         CHECK(ended == "cancelled");
         check_idle(*scheduler);
-        CHECK(scheduler->stopping_since == weir::never);
+        CHECK(scheduler->stopping_since() == weir::never);
     }
 }
 

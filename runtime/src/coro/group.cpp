@@ -96,14 +96,12 @@ void Group::end_body() noexcept {
 
 void Group::request_stop() noexcept {
     scope_.request_stop();
-    if (parent_->parent() == nullptr) context_->note_stopping();
+    root_stop_.begin(*parent_);
 }
 
 Result<void> Group::take() noexcept {
     scope_.leave();
-    if (parent_ != nullptr && parent_->parent() == nullptr && !parent_->scope().stopped()) {
-        context_->stopping_since = never;
-    }
+    root_stop_.end();
     if (error_) return failure(*error_);  // a child's error stopped the body: the cause is the result
     WEIR_ASSERT(body_result_.has_value());
     return *body_result_;

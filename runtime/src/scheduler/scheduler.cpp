@@ -122,7 +122,7 @@ void Scheduler::run_root() noexcept {
 }
 
 void Scheduler::finish_root() noexcept {
-    stopping_since = never;
+    if (root_->asked_to_stop) stop_ended();
     std::exchange(root_, nullptr)->~RootState();
 }
 
@@ -152,14 +152,14 @@ Instant Scheduler::next_deadline() const noexcept {
 
 void Scheduler::request_stop() noexcept {
     if (root_ == nullptr) return;
-    note_stopping();
+    if (!std::exchange(root_->asked_to_stop, true)) stop_began();
     root_->scope.request_stop();
 }
 
 Instant Scheduler::time_of_turn() const noexcept {
     if (simulated_) return *backend_->clock();
     // Timers and patience want it exact. Without them it only tells since when a task waits.
-    if (timers.count() > 0 || stopping_since != never) return MonotonicClock::now();
+    if (timers.count() > 0 || stopping_since() != never) return MonotonicClock::now();
     return std::max(turn_time, MonotonicClock::recent());
 }
 
@@ -201,8 +201,8 @@ void Scheduler::run_item_timed(ReadyItem& item) noexcept {
 
 // Asked in every turn: a stopped program may also hang by never waiting.
 Instant Scheduler::patience_ends() const noexcept {
-    if (stopping_since == never || !exits_when_stuck_ || budget_.grace_ms == 0) return never;
-    return after(stopping_since, std::chrono::milliseconds(budget_.grace_ms));
+    if (stopping_since() == never || !exits_when_stuck_ || budget_.grace_ms == 0) return never;
+    return after(stopping_since(), std::chrono::milliseconds(budget_.grace_ms));
 }
 
 Instant Scheduler::wait_until() const noexcept {

@@ -5,6 +5,7 @@
 // A Context is all that this layer knows of the scheduler, which derives from it. Backends are not seen here.
 #pragma once
 
+#include "weir/core/assert.hpp"
 #include "weir/core/time.hpp"
 #include "weir/core/timer_wheel.hpp"
 #include "weir/coro/frame_pool.hpp"
@@ -37,20 +38,29 @@ public:
     /// The time as this scheduler sees it, read now: monotonic, or simulated.
     [[nodiscard]] Instant now() const noexcept { return simulated_ ? turn_time : MonotonicClock::now(); }
 
-    void note_stopping() noexcept {
-        if (stopping_since == never) stopping_since = now();
+    /// The program was asked to stop, or a part of it that its root task awaits; see coro/root_stop.hpp.
+    void stop_began() noexcept {
+        if (stops_count_++ == 0) stopping_since_ = now();
     }
+    void stop_ended() noexcept {
+        WEIR_ASSERT(stops_count_ > 0);
+        if (--stops_count_ == 0) stopping_since_ = never;
+    }
+    /// When the first of these was asked that has not ended; `never` if there is none.
+    [[nodiscard]] Instant stopping_since() const noexcept { return stopping_since_; }
 
     /// When the current turn began; some milliseconds old while no timer is armed.
     Instant turn_time{};
     /// The function of the task resumed last, for the report of who held the thread.
     const char* resumed = "";
     std::uint64_t tasks_started = 0;
-    /// When the root task's own scope, or one that the root task awaits, was asked to stop; `never` before.
-    Instant stopping_since = never;
 
 protected:
     bool simulated_ = false;
+
+private:
+    Instant stopping_since_ = never;
+    std::uint32_t stops_count_ = 0;
 };
 
 }  // namespace weir

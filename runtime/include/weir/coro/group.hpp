@@ -18,6 +18,7 @@
 // A child may outlive the body: what it refers to must belong to the task that awaits the group, not to the body.
 #pragma once
 
+#include "weir/coro/root_stop.hpp"
 #include "weir/coro/task.hpp"
 
 #include <span>
@@ -89,6 +90,7 @@ private:
     void note(const Error& error) noexcept;
 
     StopScope scope_;
+    RootStop root_stop_;
     std::span<Slot> slots_;
     Slot* free_ = nullptr;
     std::size_t live_ = 0;

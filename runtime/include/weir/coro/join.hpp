@@ -11,6 +11,7 @@
 // arm that comes after the decision in starting order is refused (`cancelled`) without trying anything.
 #pragma once
 
+#include "weir/coro/root_stop.hpp"
 #include "weir/coro/task.hpp"
 
 #include <cstddef>
@@ -28,7 +29,7 @@ public:
         static void run_ready(ReadyItem& item) noexcept {
             auto& arm = static_cast<Arm&>(item);
             arm.join.arm_ended(arm.index);
-            if (arm.join.live_ == 0) arm.join.context_->ready.push_front(*arm.join.waiter_);
+            if (arm.join.live_ == 0) arm.join.task_->context().ready.push_front(*arm.join.waiter_);
         }
         JoinState& join;
         std::uint32_t index;
@@ -46,10 +47,9 @@ protected:
           first_decides_(first_decides) {}
 
     void enter(const Start& start) noexcept {
-        context_ = &start.context;
+        task_ = &start.task;
         waiter_ = &start.waiter;
         scope_.enter(start.scope);
-        if (start.task.parent() == nullptr) root_ = &start.task;
     }
     void arm_ended(std::uint32_t index) noexcept {
         --live_;
@@ -57,7 +57,7 @@ protected:
         if (decided_ == arms_ && (first_decides_ || !good)) {
             decided_ = index;
             scope_.request_stop();
-            if (root_ != nullptr && live_ > 0) context_->note_stopping();
+            if (live_ > 0) root_stop_.begin(*task_);
         }
     }
     [[nodiscard]] std::uint32_t live() const noexcept { return live_; }
@@ -66,20 +66,20 @@ protected:
     void set_decided(std::uint32_t index) noexcept { decided_ = index; }
     void leave() noexcept {
         scope_.leave();
-        if (root_ != nullptr && !root_->scope().stopped()) context_->stopping_since = never;
+        root_stop_.end();
     }
     [[nodiscard]] StopScope& scope() noexcept { return scope_; }
 
 private:
     StopScope scope_;
-    Context* context_ = nullptr;
+    RootStop root_stop_;
+    TaskState* task_ = nullptr;
     ReadyItem* waiter_ = nullptr;
     TakeArm take_;
     std::uint32_t live_;
     std::uint32_t decided_;
     std::uint32_t arms_;
     bool first_decides_;
-    TaskState* root_ = nullptr;  // the awaiting task, where that is the program's root
 };
 
 template <std::size_t number, class D>

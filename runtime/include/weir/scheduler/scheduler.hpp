@@ -61,6 +61,7 @@ struct RootState {
     Item item;
     StopScope scope;
     TaskState* task = nullptr;
+    bool asked_to_stop = false;  // by request_stop()
 };
 
 /// One thread's tasks. start() and everything else is called in that thread; only a Remote is for others.
