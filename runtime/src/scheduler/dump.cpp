@@ -73,10 +73,8 @@ private:
         void walk(const Pending& pending) noexcept {
             name_ = pending.name();
             arms_ = 0;
-            const bool transparent = std::string_view(name_) == "deadline" ||
-                                     std::string_view(name_) == "shielded" ||
-                                     std::string_view(name_) == "tick";
-            if (!transparent) arms_ = 1;  // the arms of a combinator are shown below it
+            if (pending.kind().shape != Pending::Shape::wrapper)
+                arms_ = 1;  // what it holds is shown below it
             pending.visit(*this);
         }
         const char* name_ = "";
@@ -135,8 +133,7 @@ private:
             TreePrinter& printer_;
             bool combinator_;
         };
-        const std::string_view name = pending.name();
-        Arms arms(*this, name == "first_of" || name == "all_of");
+        Arms arms(*this, pending.kind().shape == Pending::Shape::combinator);
         pending.visit(arms);
     }
 

@@ -90,11 +90,13 @@ public:
     }
 
 private:
-    static constexpr Kind kind{"deadline", [](const Pending& self, PendingVisitor& visitor) noexcept {
+    static constexpr Kind kind{"deadline",
+                               [](const Pending& self, PendingVisitor& visitor) noexcept {
                                    const auto& wait = static_cast<const Wait&>(self);
                                    visitor.on_detail(-1, wait.scope_.until());
                                    visitor.on_pending(wait.inner_);
-                               }};
+                               },
+                               Shape::wrapper};
 
     DeadlineScope scope_;
     typename D::Wait inner_;
@@ -143,11 +145,13 @@ public:
     }
 
 private:
-    static constexpr Kind kind{"shielded", [](const Pending& self, PendingVisitor& visitor) noexcept {
+    static constexpr Kind kind{"shielded",
+                               [](const Pending& self, PendingVisitor& visitor) noexcept {
                                    const auto& wait = static_cast<const Wait&>(self);
                                    visitor.on_detail(-1, wait.scope_.until());
                                    visitor.on_pending(wait.inner_);
-                               }};
+                               },
+                               Shape::wrapper};
 
     DeadlineScope scope_;
     typename D::Wait inner_;

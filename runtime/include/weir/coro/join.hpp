@@ -220,7 +220,7 @@ public:
         }
 
     private:
-        static constexpr Pending::Kind kind{"first_of", &Base::visit_arms};
+        static constexpr Pending::Kind kind{"first_of", &Base::visit_arms, Pending::Shape::combinator};
         template <std::size_t... arms>
         Outcome take_all(std::index_sequence<arms...>) noexcept {
             return Outcome(this->decided(), std::tuple<typename Ds::Outcome...>(
@@ -279,7 +279,7 @@ public:
         }
 
     private:
-        static constexpr Pending::Kind kind{"all_of", &Base::visit_arms};
+        static constexpr Pending::Kind kind{"all_of", &Base::visit_arms, Pending::Shape::combinator};
         template <std::size_t... arms>
         Outcome take_all(std::index_sequence<arms...>) noexcept {
             if (this->decided() != sizeof...(Ds)) {

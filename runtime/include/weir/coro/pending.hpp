@@ -22,6 +22,7 @@
 #include "weir/coro/stop.hpp"
 
 #include <coroutine>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 
@@ -53,9 +54,16 @@ protected:
 /// The common, describable part of every Wait.
 class Pending {
 public:
+    /// How it is told in a task's line.
+    enum class Shape : std::uint8_t {
+        plain,
+        wrapper,     ///< by what it wraps (a deadline)
+        combinator,  ///< by its name, and each of its arms by a line below
+    };
     struct Kind {
         const char* name;                                         ///< "unix stream read"
         void (*visit)(const Pending&, PendingVisitor&) noexcept;  ///< may be null
+        Shape shape = Shape::plain;
     };
     explicit Pending(const Kind& kind_of) noexcept : kind_(&kind_of) {}
     Pending(const Pending&) = delete;

@@ -138,7 +138,7 @@ public:
             static void visit_sleep(const Pending& self, PendingVisitor& visitor) noexcept {
                 visitor.on_pending(static_cast<const Wait&>(self).sleep_);
             }
-            static constexpr Kind kind{"tick", &visit_sleep};
+            static constexpr Kind kind{"tick", &visit_sleep, Shape::wrapper};
             Ticker& ticker_;
             Context* context_ = nullptr;
             Sleep::Wait sleep_;
