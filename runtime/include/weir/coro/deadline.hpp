@@ -50,6 +50,31 @@ private:
     Context* context_ = nullptr;
 };
 
+/// The Wait of whatever has a deadline: a scope around what is inside. Derived classes start it.
+template <class D>
+class DeadlineWait : public Pending {
+public:
+    void refuse(Errc code) noexcept { inner_.refuse(code); }
+    typename D::Outcome take() noexcept {
+        scope_.disarm();
+        typename D::Outcome outcome = inner_.take();
+        if (scope_.expired()) mark_timed_out(outcome);
+        return outcome;
+    }
+
+protected:
+    DeadlineWait(const Kind& kind_of, D&& inner) noexcept : Pending(kind_of), inner_(std::move(inner)) {}
+    ~DeadlineWait() = default;
+    static void visit_inner(const Pending& self, PendingVisitor& visitor) noexcept {
+        const auto& wait = static_cast<const DeadlineWait&>(self);
+        visitor.on_detail(-1, wait.scope_.until());
+        visitor.on_pending(wait.inner_);
+    }
+
+    DeadlineScope scope_;
+    typename D::Wait inner_;
+};
+
 /// A description with a deadline.
 template <class D>
 class [[nodiscard]] Timed : public Awaitable<Timed<D>> {
@@ -68,38 +93,24 @@ private:
 };
 
 template <class D>
-class Timed<D>::Wait : public Pending {
+class Timed<D>::Wait : public DeadlineWait<D> {
 public:
     explicit Wait(Timed&& timed) noexcept
-        : Pending(kind), inner_(std::move(timed.inner_)), span_(timed.span_), at_(timed.at_) {}
+        : DeadlineWait<D>(kind, std::move(timed.inner_)), span_(timed.span_), at_(timed.at_) {}
 
     bool start(const Start& start) noexcept {
-        scope_.enter(start.scope);
+        this->scope_.enter(start.scope);
         // The attempt goes first: what completes at once pays for no timer and no look at the clock.
-        if (start_or_refuse<D>(inner_, Start{start.context, scope_, start.waiter, start.task})) return true;
+        const Start inside{start.context, this->scope_, start.waiter, start.task};
+        if (start_or_refuse<D>(this->inner_, inside)) return true;
         const Instant at = span_ == Duration::max() ? at_ : after(start.context.now(), span_);
-        if (at != never) scope_.arm(start.context, at);
+        if (at != never) this->scope_.arm(start.context, at);
         return false;
-    }
-    void refuse(Errc code) noexcept { inner_.refuse(code); }
-    Outcome take() noexcept {
-        scope_.disarm();
-        Outcome outcome = inner_.take();
-        if (scope_.expired()) mark_timed_out(outcome);
-        return outcome;
     }
 
 private:
-    static constexpr Kind kind{"deadline",
-                               [](const Pending& self, PendingVisitor& visitor) noexcept {
-                                   const auto& wait = static_cast<const Wait&>(self);
-                                   visitor.on_detail(-1, wait.scope_.until());
-                                   visitor.on_pending(wait.inner_);
-                               },
-                               Shape::wrapper};
+    static constexpr Pending::Kind kind{"deadline", &DeadlineWait<D>::visit_inner, Pending::Shape::wrapper};
 
-    DeadlineScope scope_;
-    typename D::Wait inner_;
     Duration span_;
     Instant at_;
 };
@@ -125,36 +136,21 @@ private:
 };
 
 template <class D>
-class Shielded<D>::Wait : public Pending {
+class Shielded<D>::Wait : public DeadlineWait<D> {
 public:
     explicit Wait(Shielded&& shielded) noexcept
-        : Pending(kind), inner_(std::move(shielded.inner_)), span_(shielded.span_) {}
+        : DeadlineWait<D>(kind, std::move(shielded.inner_)), span_(shielded.span_) {}
 
     bool start(const Start& start) noexcept {
         // The scope enters no other one: that is the shield.
-        if (inner_.start(Start{start.context, scope_, start.waiter, start.task})) return true;
-        scope_.arm(start.context, after(start.context.now(), span_));
+        if (this->inner_.start(Start{start.context, this->scope_, start.waiter, start.task})) return true;
+        this->scope_.arm(start.context, after(start.context.now(), span_));
         return false;
-    }
-    void refuse(Errc code) noexcept { inner_.refuse(code); }
-    Outcome take() noexcept {
-        scope_.disarm();
-        Outcome outcome = inner_.take();
-        if (scope_.expired()) mark_timed_out(outcome);
-        return outcome;
     }
 
 private:
-    static constexpr Kind kind{"shielded",
-                               [](const Pending& self, PendingVisitor& visitor) noexcept {
-                                   const auto& wait = static_cast<const Wait&>(self);
-                                   visitor.on_detail(-1, wait.scope_.until());
-                                   visitor.on_pending(wait.inner_);
-                               },
-                               Shape::wrapper};
+    static constexpr Pending::Kind kind{"shielded", &DeadlineWait<D>::visit_inner, Pending::Shape::wrapper};
 
-    DeadlineScope scope_;
-    typename D::Wait inner_;
     Duration span_;
 };
 
