@@ -89,8 +89,8 @@ TEST_CASE("a client that does not read holds up nobody, and is told how many lin
 
     // What it got is the beginning, without a gap; what it lost is the rest.
     REQUIRE(slow.lines.size() > 3);
-    const std::uint64_t got = slow.lines.size() - 3;
-    for (std::uint64_t number = 0; number < got; ++number) {
+    const std::size_t got = slow.lines.size() - 3;
+    for (std::size_t number = 0; number < got; ++number) {
         REQUIRE(slow.lines[number + 1] == "line " + std::to_string(number));
     }
     CHECK(slow.lines[got + 1] ==
