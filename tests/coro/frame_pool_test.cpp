@@ -53,7 +53,8 @@ TEST_CASE("blocks do not overlap, are aligned, and are used again") {
                 live.erase(live.begin() + static_cast<std::ptrdiff_t>(index));
                 continue;
             }
-            const std::size_t size = static_cast<std::size_t>(8 + random() % (random() % 4 == 0 ? 5'000 : 300));
+            const std::size_t size =
+                static_cast<std::size_t>(8 + random() % (random() % 4 == 0 ? 5'000 : 300));
             void* const memory = arena.pool.allocate(size);
             if (memory == nullptr) {
                 ++refused;
