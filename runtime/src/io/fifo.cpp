@@ -65,7 +65,7 @@ bool is_something_else(const char* path) noexcept {
 FifoReader& FifoReader::operator=(FifoReader&& other) noexcept {
     if (this == &other) return *this;
     close();
-    Handle::operator=(std::move(other));
+    Handle::operator=(static_cast<Handle&&>(other));  // moves the base alone
     kept_open_ = std::move(other.kept_open_);
     path_ = other.path_;
     removes_ = std::exchange(other.removes_, false);

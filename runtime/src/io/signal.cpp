@@ -53,7 +53,7 @@ Result<SignalSet> SignalSet::adopt(int fd) noexcept {
 SignalSet& SignalSet::operator=(SignalSet&& other) noexcept {
     if (this == &other) return *this;
     close();
-    Handle::operator=(std::move(other));
+    Handle::operator=(static_cast<Handle&&>(other));  // moves the base alone
     signals_ = other.signals_;
     adopted_ = other.adopted_;
     return *this;

@@ -207,7 +207,7 @@ Result<UnixStream> ConnectUnix::Wait::take() noexcept {
 UnixListener& UnixListener::operator=(UnixListener&& other) noexcept {
     if (this == &other) return *this;
     close();
-    Handle::operator=(std::move(other));
+    Handle::operator=(static_cast<Handle&&>(other));  // moves the base alone
     lock_ = std::move(other.lock_);
     path_ = other.path_;
     path_size_ = std::exchange(other.path_size_, 0);
