@@ -287,11 +287,21 @@ Task<> supervise(Scheduler& scheduler) {
     if (!outcome) co_return co_await weir::fail(outcome.error());
 }
 
+/// The signals that supervise() reads. Blocked before there is anything to tidy up: one that comes in the first moments,
+/// or in the last, waits.
+void hold_signals() {
+    sigset_t held;
+    sigemptyset(&held);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&held, number);
+    ::sigprocmask(SIG_BLOCK, &held, nullptr);
+}
+
 /// Everything that may use the heap and the user database happens before weir starts.
 bool prepare() {
     state.limit.clients_max = AlarmServer::clients_default;
     state.console.open();
     std::signal(SIGPIPE, SIG_IGN);
+    hold_signals();
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     auto error = choose_user(state.options.user, run_as);
     const auto size = ::readlink("/proc/self/exe", program_directory, sizeof(program_directory) - 1);

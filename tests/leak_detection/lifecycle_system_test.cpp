@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -69,6 +70,23 @@ TEST_CASE("without options a leak is shown, and the system goes on until it is t
         CHECK(system.end().status == 0);
         CHECK(system.end().errors == "");
         CHECK(!is_there(directory));
+        if (emulated()) break;
+    }
+}
+
+TEST_CASE("a signal in the first moments ends the system as one that comes later does") {
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGINT, SIGTERM, SIGHUP, SIGINT, SIGTERM, SIGHUP}) {
+        const Folder folder;
+        System system{{}, {{"WEIR_RUNTIME_DIR", folder.path()}}};
+        while (!is_there(folder.path() + "/leak_detection")) ::sched_yield();
+        system.signal(number);
+        if (number == SIGHUP) {
+            system.await_error("SIGHUP: there is no --config");
+            system.signal(SIGINT);
+        }
+        CHECK(system.end().signal == 0);
+        CHECK(system.end().status == 0);
+        CHECK(folder.names().empty());
         if (emulated()) break;
     }
 }
