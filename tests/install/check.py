@@ -60,7 +60,7 @@ class Case:
 
 
 def meson_subproject(case: Case) -> None:
-    """an outside meson project with weir as its subproject"""
+    """an outside meson project with weir as its subproject, of which it gets the libraries alone"""
     folder = case.project("meson_user")
     (folder / "subprojects").mkdir()
     (folder / "subprojects/weir").symlink_to(case.source)
@@ -68,6 +68,9 @@ def meson_subproject(case: Case) -> None:
     run(["ninja", JOBS, "-C", "build"], cwd=folder)
     case.expect(folder / "build/deriving")
     case.expect(folder / "build/plain")
+    programs = run(["meson", "introspect", "--targets", "build"], cwd=folder)
+    if "test_core" in programs or "weir-leak-detector" in programs:
+        raise Failed("as a subproject weir builds its tests or examples")
 
 
 def cmake_project(case: Case) -> None:
