@@ -3,6 +3,7 @@
 
 #include "weir/sys/faults.hpp"
 #include "weir/sys/fd.hpp"
+#include "weir/sys/message.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -24,7 +25,7 @@ namespace {
 
 thread_local Faults* installed = nullptr;
 
-// Makes `call(size)` until it is not interrupted, with the installed faults in front of each try.
+// Makes `make(size)` until it is not interrupted, with the installed faults in front of each try.
 template <class F>
 long attempt(Call call, int fd, std::size_t size, F&& make) noexcept {
     for (;;) {
@@ -62,6 +63,23 @@ long send(int fd, const void* data, std::size_t size) noexcept {
         return ::send(fd, data, allowed, MSG_DONTWAIT | MSG_NOSIGNAL);
     });
 }
+long send_message(int fd, const msghdr& header) noexcept {
+    // Faults may cut it: then a shorter piece is sent in its stead.
+    return attempt(Call::send, fd, header.msg_iov->iov_len, [&header, fd](std::size_t allowed) {
+        iovec piece{.iov_base = header.msg_iov->iov_base, .iov_len = allowed};
+        msghdr copy = header;
+        copy.msg_iov = &piece;
+        return ::sendmsg(fd, &copy, MSG_DONTWAIT | MSG_NOSIGNAL);
+    });
+}
+long receive_message(int fd, msghdr& header) noexcept {
+    return attempt(Call::receive, fd, header.msg_iov->iov_len, [&header, fd](std::size_t allowed) {
+        const std::size_t size = std::exchange(header.msg_iov->iov_len, allowed);
+        const ssize_t result = ::recvmsg(fd, &header, receive_message_flags);
+        header.msg_iov->iov_len = size;
+        return result;
+    });
+}
 long accept(int fd) noexcept {
     for (;;) {
         const long result = attempt(Call::accept, fd, 0, [=](std::size_t) {
@@ -84,6 +102,10 @@ long connect_result(int fd) noexcept {
     socklen_t size = sizeof(error);
     if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0) return -errno;
     return -error;
+}
+long peer_credentials(int fd, ucred& peer) noexcept {
+    socklen_t size = sizeof(peer);
+    return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? -errno : 0;
 }
 long poll_now(int fd, short events) noexcept {
     return attempt(Call::poll, fd, 0, [=](std::size_t) -> long {

@@ -22,6 +22,9 @@ long accept(int fd) noexcept;
 long connect(int fd, const sockaddr* address, socklen_t size) noexcept;
 /// What a finished connect came to: 0 or the negative errno.
 long connect_result(int fd) noexcept;
+/// Who is at the other end of a connected unix socket: its pid, effective uid and gid when it connected, listened, or
+/// made the pair. 0 or the negative errno; pid 0 where it lives in another pid namespace or is no such socket.
+long peer_credentials(int fd, ucred& peer) noexcept;
 /// poll(2) of one descriptor without waiting: the events that are there now, 0 for none.
 long poll_now(int fd, short events) noexcept;
 
