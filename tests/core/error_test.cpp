@@ -57,6 +57,8 @@ TEST_CASE("a message contains the numbers that its code gives a meaning") {
           "accept: the descriptor table is full (Budget::descriptors is 32)");
     CHECK(message({.code = Errc::too_large, .operation = "name", .a = 65, .b = 64}) ==
           "name: too large (65, limit 64)");
+    CHECK(message({.code = Errc::mismatch, .operation = "depth", .a = 8, .b = 4}) ==
+          "depth: made differently (8 here, 4 there)");
     CHECK(message({.code = Errc::overflow, .operation = "line", .a = 1000, .b = 512}) ==
           "line: more arrived than fits (1000, limit 512)");
     CHECK(message({.code = Errc::in_use, .operation = "lock", .a = 4711}) ==

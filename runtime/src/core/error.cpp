@@ -55,6 +55,10 @@ void add_numbers(Line& line, const Error& error) {
             line.add_number(" (", error.a, "");
             line.add_number(", limit ", error.b, ")");
             return;
+        case Errc::mismatch:
+            line.add_number(" (", error.a, " here");
+            line.add_number(", ", error.b, " there)");
+            return;
         case Errc::no_descriptor: line.add_number(" (Budget::descriptors is ", error.b, ")"); return;
         case Errc::no_group_slot: line.add_number(" (limit ", error.b, ")"); return;
         case Errc::stuck: line.add_number(" (", error.a, " tasks live)"); return;
@@ -145,6 +149,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::closed: return "closed";
         case Errc::stalled: return "nothing can wake the remaining tasks";
         case Errc::overflow: return "more arrived than fits";
+        case Errc::mismatch: return "made differently";
         case Errc::stuck: return "the stopped program does not end";
         case Errc::system: return "system error";
     }
