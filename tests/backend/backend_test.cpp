@@ -9,11 +9,13 @@
 #include <cstring>
 #include <new>
 #include <random>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sys/stat.h>
 
 namespace {
@@ -243,6 +245,72 @@ TEST_CASE("a queued cancel does not hit the next operation in the same frame") {
             drain(pipe.reader);
         }
         backend.forget(entry);
+    });
+}
+
+/// A queue without a name: it lives as long as its descriptors.
+struct QueueEnds {
+    QueueEnds() {
+        const std::string path = "/weir-test-backend-" + std::to_string(::getpid());
+        mq_attr attributes{};
+        attributes.mq_maxmsg = 1;
+        attributes.mq_msgsize = 8;
+        const int flags = O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC;
+        reader = Fd(::mq_open(path.c_str(), O_RDONLY | flags, 0600, &attributes));
+        REQUIRE(reader);
+        writer = Fd(::mq_open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+        REQUIRE(::mq_unlink(path.c_str()) == 0);
+        REQUIRE(writer);
+    }
+    Fd reader;
+    Fd writer;
+};
+
+TEST_CASE("a message of a queue is waited for in both directions, and a cancel loses none") {
+    for_each_seed([](std::uint64_t seed) {
+        BareBackend backend(seed);
+        QueueEnds queue;
+        DescriptorEntry& in = backend.entry(queue.reader);
+        DescriptorEntry& out = backend.entry(queue.writer);
+        for (int round = 0; round < 100; ++round) {
+            std::array<char, 8> sent{static_cast<char>('a' + round % 26)};
+            std::array<char, 8> received{};
+            QueueMessage outgoing{sent.data(), 1, 7};
+            QueueMessage incoming{received.data(), received.size(), 0};
+            CountedOperation receive(in, Verb::queue_receive, &incoming);
+            backend.submit(receive);
+            if (round % 3 == 0) backend.look();
+            CHECK(receive.times_done == 0);
+            REQUIRE(::mq_send(queue.writer.get(), "first", 5, 1) == 0);
+            CountedOperation send(out, Verb::queue_send, &outgoing);
+            backend.submit(send);
+            if (round % 2 == 0 && receive.times_done == 0) backend->cancel(receive);
+            backend.wait_for(receive);
+            if (receive.result == -ECANCELED) {
+                unsigned priority = 0;
+                REQUIRE(::mq_receive(queue.reader.get(), received.data(), received.size(), &priority) == 5);
+            } else {
+                REQUIRE(receive.result == 5);
+                CHECK(incoming.priority == 1);
+            }
+            CHECK(std::string_view(received.data(), 5) == "first");
+            backend.wait_for(send);
+            CHECK(send.result == 0);
+            CHECK(receive.times_done == 1);
+            CHECK(send.times_done == 1);
+            CountedOperation second(in, Verb::queue_receive, &incoming);
+            second.result = backend->attempt(second);
+            if (second.result == -EAGAIN) {
+                backend.submit(second);
+                backend.wait_for(second);
+            }
+            REQUIRE(second.result == 1);
+            CHECK(received[0] == sent[0]);
+            CHECK(incoming.priority == 7);
+        }
+        CHECK(backend->in_flight() == 0);
+        backend.forget(in);
+        backend.forget(out);
     });
 }
 

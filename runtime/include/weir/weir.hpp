@@ -22,6 +22,7 @@
 #include "weir/io/dump_on_signal.hpp"
 #include "weir/io/eventfd.hpp"
 #include "weir/io/fifo.hpp"
+#include "weir/io/message_queue.hpp"
 #include "weir/io/pipe.hpp"
 #include "weir/io/process.hpp"
 #include "weir/io/readiness.hpp"

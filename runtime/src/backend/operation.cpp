@@ -52,6 +52,26 @@ long attempt_accept(const Operation& operation) noexcept {
     return sys::accept(entry.fd);
 }
 
+long attempt_queue_receive(const Operation& operation) noexcept {
+    const DescriptorEntry& entry = *operation.entry;
+    if (!entry.nonblocking) {
+        const long gated = gate(entry, POLLIN);
+        if (gated < 0) return gated;
+    }
+    auto& message = *static_cast<QueueMessage*>(operation.data);
+    return sys::queue_receive(entry.fd, message.bytes, message.size, message.priority);
+}
+
+long attempt_queue_send(const Operation& operation) noexcept {
+    const DescriptorEntry& entry = *operation.entry;
+    if (!entry.nonblocking) {
+        const long gated = gate(entry, POLLOUT);
+        if (gated < 0) return gated;
+    }
+    const auto& message = *static_cast<const QueueMessage*>(operation.data);
+    return sys::queue_send(entry.fd, message.bytes, message.size, message.priority);
+}
+
 }  // namespace
 
 long attempt_now(const Operation& operation) noexcept {
@@ -59,6 +79,8 @@ long attempt_now(const Operation& operation) noexcept {
     switch (operation.verb) {
         case Operation::Verb::read: return attempt_read(operation);
         case Operation::Verb::fifo_read: return attempt_fifo_read(operation);
+        case Operation::Verb::queue_receive: return attempt_queue_receive(operation);
+        case Operation::Verb::queue_send: return attempt_queue_send(operation);
         case Operation::Verb::write: return attempt_write(operation);
         case Operation::Verb::receive: return sys::receive(fd, operation.data, operation.size);
         case Operation::Verb::send: return sys::send(fd, operation.data, operation.size);

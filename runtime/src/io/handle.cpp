@@ -48,6 +48,8 @@ bool is_of_kind(int fd, mode_t mode, HandleKind kind) noexcept {
                    socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1;
         case HandleKind::eventfd: return anonymous_inode_is(fd, "anon_inode:[eventfd]");
         case HandleKind::signalfd: return anonymous_inode_is(fd, "anon_inode:[signalfd]");
+        case HandleKind::queue_reader: return sys::is_message_queue(fd) && !opened_for(fd, O_WRONLY);
+        case HandleKind::queue_writer: return sys::is_message_queue(fd) && !opened_for(fd, O_RDONLY);
         case HandleKind::any: return true;
     }
     return false;

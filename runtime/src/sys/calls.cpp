@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +81,20 @@ long receive_message(int fd, msghdr& header) noexcept {
         return result;
     });
 }
+// Never with a deadline: its time would have to be 64-bit on every architecture, and a try has none.
+long queue_receive(int fd, void* data, std::size_t size, std::uint32_t& priority) noexcept {
+    return attempt(Call::queue_receive, fd, size, [=, &priority](std::size_t) {
+        unsigned got = 0;
+        const long received = ::mq_receive(fd, static_cast<char*>(data), size, &got);
+        priority = got;
+        return received;
+    });
+}
+long queue_send(int fd, const void* data, std::size_t size, std::uint32_t priority) noexcept {
+    return attempt(Call::queue_send, fd, size, [=](std::size_t) {
+        return static_cast<long>(::mq_send(fd, static_cast<const char*>(data), size, priority));
+    });
+}
 long accept(int fd) noexcept {
     for (;;) {
         const long result = attempt(Call::accept, fd, 0, [=](std::size_t) {
@@ -117,8 +132,15 @@ long poll_now(int fd, short events) noexcept {
 
 bool pollable(int fd) noexcept {
     struct stat status {};
-    return ::fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode) &&
-           !S_ISBLK(status.st_mode);
+    if (::fstat(fd, &status) < 0) return false;
+    // A message queue calls itself a regular file.
+    if (S_ISREG(status.st_mode)) return is_message_queue(fd);
+    return !S_ISDIR(status.st_mode) && !S_ISBLK(status.st_mode);
+}
+
+bool is_message_queue(int fd) noexcept {
+    mq_attr attributes{};
+    return ::mq_getattr(fd, &attributes) == 0;
 }
 
 long set_cloexec(int fd) noexcept {

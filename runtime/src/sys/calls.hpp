@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -16,6 +17,9 @@ long write(int fd, const void* data, std::size_t size) noexcept;
 /// recv and send with MSG_DONTWAIT, whatever the descriptor's own mode; send never raises SIGPIPE.
 long receive(int fd, void* data, std::size_t size) noexcept;
 long send(int fd, const void* data, std::size_t size) noexcept;
+/// mq_receive and mq_send, on a non-blocking descriptor: the message's size, and 0.
+long queue_receive(int fd, void* data, std::size_t size, std::uint32_t& priority) noexcept;
+long queue_send(int fd, const void* data, std::size_t size, std::uint32_t priority) noexcept;
 /// accept4 with CLOEXEC and NONBLOCK. Errors that belong to a peer that is already gone are passed over.
 long accept(int fd) noexcept;
 /// connect on a non-blocking socket: 0, or -EINPROGRESS, -EAGAIN (full backlog) and the like.
@@ -30,6 +34,9 @@ long poll_now(int fd, short events) noexcept;
 
 /// Whether the kernel can wait for `fd` at all: not for files and directories, which poll(2) calls always ready.
 bool pollable(int fd) noexcept;
+
+/// Whether `fd` is a POSIX message queue.
+bool is_message_queue(int fd) noexcept;
 
 /// FD_CLOEXEC on, and O_NONBLOCK read or set; 0 or the negative errno.
 long set_cloexec(int fd) noexcept;

@@ -46,17 +46,26 @@ struct DescriptorEntry {
 
 struct OperationLinks;  // the list tag: a backend may keep submitted operations in a list
 
+/// A message of a POSIX message queue, as its two verbs take it.
+struct QueueMessage {
+    void* bytes;
+    std::size_t size;        ///< the message's; when receiving, the buffer's
+    std::uint32_t priority;  ///< written when receiving
+};
+
 struct Operation : ListNode<OperationLinks> {
     enum class Verb : std::uint8_t {
-        read,       ///< read(2) into `data`
-        write,      ///< write(2) from `data`
-        receive,    ///< recv(2)
-        send,       ///< send(2)
-        accept,     ///< accept4(2): the result is the new descriptor
-        connect,    ///< connect(2) to `data`, a socket address
-        readable,   ///< ready to be read, or hung up
-        writable,   ///< ready to be written, or hung up
-        fifo_read,  ///< like read, but waits for the first writer instead of reporting end of stream
+        read,           ///< read(2) into `data`
+        write,          ///< write(2) from `data`
+        receive,        ///< recv(2)
+        send,           ///< send(2)
+        accept,         ///< accept4(2): the result is the new descriptor
+        connect,        ///< connect(2) to `data`, a socket address
+        readable,       ///< ready to be read, or hung up
+        writable,       ///< ready to be written, or hung up
+        fifo_read,      ///< like read, but waits for the first writer instead of reporting end of stream
+        queue_receive,  ///< mq_receive(3): `data` is a QueueMessage; the result is the message's size
+        queue_send,     ///< mq_send(3): `data` is a QueueMessage
     };
     using Done = void (*)(Operation&) noexcept;
 
@@ -68,11 +77,13 @@ struct Operation : ListNode<OperationLinks> {
             case Verb::receive:
             case Verb::accept:
             case Verb::readable:
-            case Verb::fifo_read: return Direction::in;
+            case Verb::fifo_read:
+            case Verb::queue_receive: return Direction::in;
             case Verb::write:
             case Verb::send:
             case Verb::connect:
-            case Verb::writable: return Direction::out;
+            case Verb::writable:
+            case Verb::queue_send: return Direction::out;
         }
         return Direction::in;
     }
@@ -82,7 +93,7 @@ struct Operation : ListNode<OperationLinks> {
     bool cancelling = false;  ///< the backend's own: cancel() was called
     std::uint8_t unseen = 0;  ///< the backend's own: completions that are still to come
     DescriptorEntry* entry = nullptr;
-    void* data = nullptr;  ///< the buffer, or the address to connect to
+    void* data = nullptr;  ///< the buffer, the address to connect to, or a QueueMessage
     std::size_t size = 0;  ///< bytes at `data`
     long result = 0;       ///< when done: what the call returned, or the negative errno
     Done done = nullptr;

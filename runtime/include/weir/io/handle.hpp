@@ -26,6 +26,8 @@ enum class HandleKind : std::uint8_t {
     unix_listener,
     eventfd,
     signalfd,
+    queue_reader,  ///< a POSIX message queue
+    queue_writer,
     any,
 };
 

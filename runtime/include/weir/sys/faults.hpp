@@ -11,7 +11,17 @@
 
 namespace weir::sys {
 
-enum class Call : std::uint8_t { read, write, receive, send, accept, connect, poll };
+enum class Call : std::uint8_t {
+    read,
+    write,
+    receive,
+    send,
+    accept,
+    connect,
+    poll,
+    queue_receive,
+    queue_send
+};
 
 /// What a call about to be made should do instead.
 struct Fault {
