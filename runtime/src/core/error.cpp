@@ -61,6 +61,11 @@ void add_numbers(Line& line, const Error& error) {
             return;
         case Errc::no_descriptor: line.add_number(" (Budget::descriptors is ", error.b, ")"); return;
         case Errc::no_group_slot: line.add_number(" (limit ", error.b, ")"); return;
+        case Errc::no_link: line.add_number(" (Budget::links is ", error.b, ")"); return;
+        case Errc::mismatch:
+            line.add_number(" (we want ", error.a, "");
+            line.add_number(", it has ", error.b, ")");
+            return;
         case Errc::stuck: line.add_number(" (", error.a, " tasks live)"); return;
         case Errc::in_use:
             if (error.a != 0) line.add_number(" (by process ", error.a, ")");
@@ -112,7 +117,8 @@ Errc code_of(int value) noexcept {
         case EMFILE:
         case ENFILE: return Errc::no_files;
         case ENOMEM:
-        case ENOBUFS: return Errc::no_memory;
+        case ENOBUFS:
+        case ENOSPC: return Errc::no_memory;
         case ENXIO: return Errc::no_reader;
         case ENOSYS:
         case EOPNOTSUPP: return Errc::unsupported;
@@ -140,6 +146,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::no_frame: return "no task frame is left";
         case Errc::no_descriptor: return "the descriptor table is full";
         case Errc::no_group_slot: return "no group slot is left";
+        case Errc::no_link: return "no link is left";
         case Errc::no_files: return "no file descriptor is left";
         case Errc::no_memory: return "the kernel has no memory left";
         case Errc::no_reader: return "nobody reads there";

@@ -32,6 +32,7 @@ enum class Errc : std::uint16_t {
     no_frame,       ///< the frame pool has no room; a = frame bytes asked for, b = Budget::frame_bytes
     no_descriptor,  ///< the descriptor table is full; b = Budget::descriptors
     no_group_slot,  ///< the group is full; b = its slots
+    no_link,        ///< the link table is full; b = Budget::links
     no_files,       ///< the process or the system has no file descriptor left
     no_memory,      ///< the kernel has no memory for it
     no_reader,      ///< a FIFO that nobody reads

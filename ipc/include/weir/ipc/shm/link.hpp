@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+//
+// Two processes attached to each other: memory in both directions, a bell in both directions, and the news of the
+// other's end.
+//
+// One of them serves a name; the other opens it. They talk over a unix socket in the runtime directory only while
+// they attach and when they part. In between there is memory: the server's region, which every client maps read-only,
+// and one region for each client, which only that client writes and the server maps read-only. Descriptors travel from
+// server to client only. What they say to each other is in docs/shm.md.
+//
+// A Link is one attachment, at either side. It lies in a slot of the scheduler's link table (Budget::links), pinned
+// until it is closed, and is driven by operations and not by tasks: a busy program still admits peers and sees them
+// go. What happens to it is told to its owner, the object made on top of it, through LinkHooks: in the scheduler's
+// thread, between tasks, so a hook may ring, arm, close and queue, and never waits.
+//
+// The bell is an eventfd for each direction. ring_bell() is one write(2) that cannot block. Hearing it costs nothing
+// until arm_bell(), and then what a loop written by hand would pay: on epoll the wait and one read, on io_uring one
+// entry that reads. It is not tried before it is waited for: call arm_bell() after a last look at the memory, in the
+// same turn as the look.
+#pragma once
+
+#include "weir/coro/deadline.hpp"
+#include "weir/io/unix_stream.hpp"
+#include "weir/ipc/names/runtime_directory.hpp"
+#include "weir/ipc/shm/link_stat.hpp"
+#include "weir/ipc/shm/region.hpp"
+#include "weir/scheduler/link_table.hpp"
+
+#include <cstdint>
+
+namespace weir::ipc {
+
+class Link;
+
+/// How a sleeper wants to be woken. Each side says it in the hello.
+enum class BellKind : std::uint32_t {
+    eventfd = 1,  ///< between processes that trust each other
+};
+
+/// What both sides have to agree on before either maps anything. A mismatch is an error at the client, with both
+/// values, and is reported at the server.
+struct LinkTerms {
+    std::uint32_t object = 0;       ///< what is attached: a code of the layer above, such as four letters
+    std::uint32_t version = 0;      ///< of the layout of that object's memory
+    std::uint64_t layout = 0;       ///< hash of the layout of a record
+    std::uint64_t record_size = 0;  ///< bytes; 0: records of any size
+    std::uint64_t depth = 0;        ///< records, or bytes; at the client 0: whatever the server has
+
+    friend bool operator==(const LinkTerms&, const LinkTerms&) = default;
+};
+
+enum class LinkState : std::uint8_t {
+    attaching,  ///< the handshake is under way; only the server sees this
+    attached,
+    ended,  ///< the peer said goodbye
+    lost,   ///< the peer died, or hung up without a word, or broke the protocol
+};
+
+/// What a server gives a client that it admits.
+struct LinkGrant {
+    const Region* region =
+        nullptr;  ///< the server's, sealed as Sealed::writes; lives until the hook returned
+    Bytes own{};  ///< the server's mapping of it: Link::own() at the server. Outlives the link
+    std::size_t client_size = 0;  ///< bytes of the region to be made for the client
+};
+
+/// What the owner of a link or of a server wants to know. All are called in the scheduler's thread outside of tasks.
+/// Null where the owner has no use for it; on_admit is a server's duty.
+struct LinkHooks {
+    /// A client with matching terms asks to come in. Link::state() is attaching, its peer is known, it has no memory
+    /// yet. An error is sent to the client as it is. After a grant exactly one on_signal with ended or lost follows
+    /// some day, unless the owner closes the link itself; on_attached may come before it.
+    Result<LinkGrant> (*on_admit)(void* owner, Link& link) noexcept = nullptr;
+    /// What the client's region holds when the client gets it; it is all zeros before.
+    void (*fill_region)(void* owner, Link& link, Bytes region) noexcept = nullptr;
+    /// The client is there: own() and peer() are valid from here on.
+    void (*on_attached)(void* owner, Link& link) noexcept = nullptr;
+    /// The armed bell rang (it is not armed any more), or state() became ended or lost. Memory stays mapped until the
+    /// owner closes the link, which it may do here.
+    void (*on_signal)(void* owner, Link& link) noexcept = nullptr;
+    /// For `weir stat`: fills what the object knows (see link_stat.hpp). The link layer has filled the rest.
+    void (*fill_stat)(void* owner, LinkStat& stat) noexcept = nullptr;
+};
+
+/// One attachment. Pinned in the link table; who has it as a client owns it by a LinkClient, a server's belong to its
+/// LinkServer until they are closed.
+class Link {
+public:
+    Link(const Link&) = delete;
+    Link& operator=(const Link&) = delete;
+
+    /// The memory that this process writes and the peer reads.
+    [[nodiscard]] Bytes own() const noexcept { return own_; }
+    /// The memory that the peer writes: every word of it may change at any time and is read once, copied and checked.
+    [[nodiscard]] ConstBytes peer() const noexcept { return peer_; }
+
+    /// Wakes the peer if it has armed its bell, else is remembered by the kernel. One write(2); never blocks or fails.
+    void ring_bell() noexcept;
+    /// on_signal will be called when the peer rings, perhaps without need: once. Does nothing while armed, or when the
+    /// link is not attached any more. Errors are told as LinkState::lost.
+    void arm_bell() noexcept;
+    [[nodiscard]] bool bell_armed() const noexcept;
+
+    [[nodiscard]] LinkState state() const noexcept { return state_; }
+    /// Who the peer is, as the kernel says: of a client when it connected, of a server when it began to listen.
+    [[nodiscard]] const Credentials& credentials() const noexcept { return credentials_; }
+    /// The server's terms, at both sides.
+    [[nodiscard]] const LinkTerms& terms() const noexcept { return terms_; }
+    /// Since it was attached.
+    [[nodiscard]] std::uint64_t bells_rung() const noexcept { return bells_rung_; }
+    [[nodiscard]] std::uint64_t bells_heard() const noexcept { return bells_heard_; }
+    [[nodiscard]] bool is_server() const noexcept { return server_ != nullptr; }
+    /// The owner's own word, 0 at first.
+    [[nodiscard]] std::uintptr_t tag() const noexcept { return tag_; }
+    void set_tag(std::uintptr_t tag) noexcept { tag_ = tag; }
+
+    /// Says goodbye if the peer is attached, unmaps, and gives the slot back, which may take until the scheduler has
+    /// waited once more. Neither memory nor Link may be used afterwards.
+    void close() noexcept;
+
+private:
+    friend class LinkEnd;
+    friend class LinkServer;
+    friend class LinkClient;
+    Link() noexcept = default;
+    ~Link() = default;
+
+    Bytes own_{};
+    ConstBytes peer_{};
+    Mapping own_mapping_;  // a client's; a server's belongs to the owner
+    Mapping peer_mapping_;
+    LinkTerms terms_{};
+    Credentials credentials_{};
+    void* server_ = nullptr;  // the state of the LinkServer whose client this is
+    void* owner_ = nullptr;   // of a client's end
+    const LinkHooks* hooks_ = nullptr;
+    std::uintptr_t tag_ = 0;
+    std::uint64_t bells_rung_ = 0;
+    std::uint64_t bells_heard_ = 0;
+    int bell_out_ = -1;
+    LinkState state_ = LinkState::attaching;
+};
+
+struct LinkServerOptions {
+    mode_t mode = 0600;       ///< of the name: who may open it must be able to write to its path
+    std::int64_t owner = -1;  ///< uid of the path; -1: as it comes
+    std::int64_t group = -1;  ///< gid of the path; -1: as it comes
+    Duration handshake = std::chrono::seconds(1);  ///< how long a client may take for it
+    std::uint32_t pending_max = 4;                 ///< clients in their handshake at one time
+    const RuntimeDirectory* directory = nullptr;  ///< null: RuntimeDirectory::find(), made if it is not there
+};
+
+/// Serves a name: admits clients, each a Link. Move-only. Takes one slot of the link table for itself and one for each
+/// client. A client that does not speak while others wait is dropped for them.
+class LinkServer {
+public:
+    LinkServer() noexcept = default;
+    LinkServer(LinkServer&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+    LinkServer& operator=(LinkServer&& other) noexcept;
+    ~LinkServer() { close(); }
+
+    /// Binds `name` and admits from now on, while the scheduler runs. `hooks` outlives the server. Errors: in_use (the
+    /// holder's pid in Error::a), no_link, denied, not_found (no runtime directory), too_large (path), no_files,
+    /// no_memory. What a killed server left is taken over.
+    static Result<LinkServer> create(Scheduler& scheduler, const Name& name, const LinkTerms& terms,
+                                     const LinkHooks& hooks, void* owner,
+                                     const LinkServerOptions& options = {}) noexcept;
+
+    /// For owners that move: what the hooks of the server and of all its links are given from now on.
+    void set_owner(void* owner) noexcept;
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
+    [[nodiscard]] const Name& name() const noexcept;
+    /// Closes every link with a goodbye, removes the name, and gives the slots back. Hooks are not called.
+    void close() noexcept;
+
+private:
+    LinkSlot* slot_ = nullptr;
+};
+
+/// A client's end of a link. Move-only; closes with a goodbye when it dies.
+class LinkClient {
+public:
+    LinkClient() noexcept = default;
+    explicit LinkClient(Link& link) noexcept : link_(&link) {}
+    LinkClient(LinkClient&& other) noexcept : link_(std::exchange(other.link_, nullptr)) {}
+    LinkClient& operator=(LinkClient&& other) noexcept;
+    ~LinkClient() { close(); }
+
+    [[nodiscard]] Link* operator->() const noexcept { return link_; }
+    [[nodiscard]] Link& operator*() const noexcept { return *link_; }
+    [[nodiscard]] explicit operator bool() const noexcept { return link_ != nullptr; }
+    /// Who is told from now on; again whenever the owner has moved. `hooks` outlives the link. Look at state() and the
+    /// memory afterwards: what happened before was told to nobody.
+    void set_owner(const LinkHooks& hooks, void* owner) noexcept;
+    void close() noexcept;
+
+private:
+    Link* link_ = nullptr;
+};
+
+struct LinkOpenOptions {
+    std::int64_t server_uid = -1;  ///< whose servers are trusted; -1: our own user's and root's
+    const RuntimeDirectory* directory = nullptr;  ///< null: RuntimeDirectory::find()
+};
+
+/// What open_link() returns. Keeps its own copies.
+class [[nodiscard]] OpenLink : public Awaitable<OpenLink> {
+public:
+    using Outcome = Result<LinkClient>;
+    OpenLink(const Name& name, const LinkTerms& terms, const LinkOpenOptions& options) noexcept;
+
+    class Wait;
+
+private:
+    RuntimePath path_;
+    LinkTerms terms_;
+    std::int64_t server_uid_;
+    Error error_{};  // with a code only where the path could not be made
+    bool failed_ = false;
+};
+
+/// Waits until `name` is served and attaches to it. While nobody serves it, or a server dies before it has answered,
+/// tries again until the deadline. Errors: mismatch (the operation says of what; ours and theirs in the error), in_use
+/// (by whom, where the object takes one client), no_link (here: b = Budget::links; or as the server answered), denied
+/// (the path; or a server of a user not trusted, whose uid is in Error::a), too_large, no_files, no_memory, cancelled,
+/// timed_out. Suspends; takes a slot of the link table and no frame.
+[[nodiscard]] OpenLink open_link(const Name& name, const LinkTerms& terms,
+                                 const LinkOpenOptions& options = {}) noexcept;
+
+}  // namespace weir::ipc

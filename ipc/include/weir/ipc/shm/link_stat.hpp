@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+//
+// What a live server says about itself when it is asked: a fixed structure, sent as it is.
+//
+// Asking is a kind of hello. Whoever may open the name may ask; nothing is mapped, no client's place is taken, and the
+// server's tasks are not involved. Sizes and counters only: no content.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+
+namespace weir::ipc {
+
+/// One attached client. The link layer fills what the kernel and the link know, the object on top the rest.
+struct LinkPeerStat {
+    std::int32_t pid = 0;           ///< 0: in another pid namespace
+    std::uint32_t uid = 0;          ///< effective, when it connected
+    std::uint64_t attached_ns = 0;  ///< since when, on the monotonic clock
+    std::uint64_t bells_rung = 0;   ///< by the server, at this client
+    std::uint64_t bells_heard = 0;  ///< by the server, from this client
+    std::uint64_t sleeps = 0;       ///< how often the client announced that it sleeps
+    std::uint64_t fill = 0;         ///< what the client has not taken yet, in units of `depth`
+    std::uint64_t records = 0;      ///< that the client took or brought since it attached
+    std::uint64_t bytes = 0;        ///< in these records
+};
+
+struct LinkStat {
+    static constexpr std::uint32_t version_now = 1;
+    static constexpr std::size_t peers_max = 16;
+
+    // --- filled by the link layer
+    std::uint32_t version = version_now;
+    std::uint32_t object = 0;       ///< LinkTerms::object
+    std::int32_t pid = 0;           ///< the server's
+    std::uint32_t uid = 0;          ///< effective
+    std::uint64_t layout = 0;       ///< as in LinkTerms
+    std::uint64_t record_size = 0;  ///< as in LinkTerms
+    std::uint64_t depth = 0;        ///< as in LinkTerms
+    std::uint64_t started_ns = 0;   ///< when it was created, on the monotonic clock
+    std::uint64_t now_ns = 0;       ///< when this was filled, for rates
+    std::uint64_t admitted = 0;     ///< clients that were ever attached
+    std::uint64_t refused = 0;      ///< clients that were turned away
+    std::uint32_t peers = 0;        ///< attached now; those beyond peers_max are counted and not listed
+    std::uint32_t pending = 0;      ///< in their handshake now
+    // --- filled by the object on top
+    std::uint64_t region_bytes = 0;  ///< of the server's region
+    std::uint64_t records = 0;       ///< written or read since it was created
+    std::uint64_t bytes = 0;         ///< in these records
+    std::uint64_t sleeps = 0;        ///< how often this side announced that it sleeps
+    std::uint64_t fill = 0;          ///< what nobody has taken yet, in units of `depth`
+    std::array<std::uint64_t, 4> reserved{};
+
+    std::array<LinkPeerStat, peers_max> peer{};
+};
+
+static_assert(std::is_trivially_copyable_v<LinkStat> && sizeof(LinkPeerStat) == 64 &&
+              sizeof(LinkStat) == 152 + LinkStat::peers_max * 64);
+
+}  // namespace weir::ipc
