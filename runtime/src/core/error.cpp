@@ -62,10 +62,6 @@ void add_numbers(Line& line, const Error& error) {
         case Errc::no_descriptor: line.add_number(" (Budget::descriptors is ", error.b, ")"); return;
         case Errc::no_group_slot: line.add_number(" (limit ", error.b, ")"); return;
         case Errc::no_link: line.add_number(" (Budget::links is ", error.b, ")"); return;
-        case Errc::mismatch:
-            line.add_number(" (we want ", error.a, "");
-            line.add_number(", it has ", error.b, ")");
-            return;
         case Errc::stuck: line.add_number(" (", error.a, " tasks live)"); return;
         case Errc::in_use:
             if (error.a != 0) line.add_number(" (by process ", error.a, ")");
