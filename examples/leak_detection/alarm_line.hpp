@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a client of the detector's socket reads: a line of text per event.
+// What a client of the alarm server reads: a line of text per event.
 //
 //   2020-03-01 15:52:35 alarm raised: T-squared 141.3, threshold 59.5, sample 510 of recording 0
 //   2020-03-01 16:04:10 alarm cleared: T-squared 12.0, threshold 59.5, sample 1205 of recording 0
@@ -10,7 +10,6 @@
 #pragma once
 
 #include "bounded_text.hpp"
-#include "detector_model.hpp"
 #include "wire.hpp"
 
 #include <cstdint>
@@ -22,10 +21,9 @@ using AlarmLine = BoundedText<320>;
 /// Loop time as people read it.
 BoundedText<24> loop_time_text(std::int64_t time_s);
 
-/// The line for a change of the alarm; empty if nothing changed.
-AlarmLine alarm_line(const JoinedSample& joined, const Verdict& verdict);
+AlarmLine line_of(const Announcement& announcement);
 
-/// The line for the moment at which the model begins to watch.
-AlarmLine learned_line(const JoinedSample& joined, const DetectorModel& model);
+/// How things stand after a sample.
+AlarmLine state_line(const Point& point);
 
 }  // namespace leak

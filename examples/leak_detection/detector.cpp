@@ -4,12 +4,12 @@
 //
 // Acquisition sends samples over a unix socket; each is judged, the state is saved, and then it is acknowledged.
 // Whatever is to be told about a sample (an alarm, a recording's figures) leaves before its state is saved: when the
-// detector is killed in between, the successor judges the sample again, with the same bits, and tells it again. Clients
-// read alarms from a second socket.
+// detector is killed in between, the successor judges the sample again, with the same bits, and tells it again.
+// Announcements go to the supervisor and then into the queue, where they wait for the alarm server; samples with their
+// verdicts go there too, for people to look at, and where nobody takes them they are left out.
 //
 // The state's file outlives the detector; the supervisor removes it. When the supervisor is gone (the end of standard
 // input) nobody else would: then the detector does.
-#include "alarm_server.hpp"
 #include "detector_model.hpp"
 #include "detector_state.hpp"
 #include "program.hpp"
@@ -31,17 +31,44 @@ using weir::Scheduler, weir::Task;
 constexpr weir::Budget budget{
     .frame_bytes = 128 * 1024,
     .submissions = 32,
-    // clients and one to be turned away; two listeners, acquisition, standard input and output, signals, one to spare
-    .descriptors = AlarmServer::clients_most + 1 + 7,
+    // listener, acquisition, queue, points, standard input and output, signals, one to spare
+    .descriptors = 8,
     .timer_slots = 16,
     .grace_ms = 900,
 };
 static_assert(weir::footprint(budget) <= 136 * 1024);
 
+/// Samples on their way to people. The oldest are left out where there are too many.
+class Points {
+public:
+    static constexpr std::size_t points_max = 4'096 / point_bytes;  // what a pipe takes in one piece
+
+    void put(const Point& point) {
+        if (count_ == points_max) --count_, first_ = (first_ + 1) % points_max;
+        points_[(first_ + count_++) % points_max] = point;
+        filled.set();
+    }
+    /// Takes all; gives how many bytes they are.
+    std::size_t take(std::span<std::byte> bytes) {
+        std::size_t size = 0;
+        for (; count_ > 0; --count_, first_ = (first_ + 1) % points_max)
+            size += encode(points_[first_], bytes.subspan(size));
+        return size;
+    }
+
+    weir::Event filled;
+
+private:
+    std::array<Point, points_max> points_{};
+    std::size_t first_ = 0;
+    std::size_t count_ = 0;
+};
+
 struct Detector {
     Options options;
     Reporter reporter;
-    AlarmServer server;
+    weir::PipeWriter queue;
+    Points points;
     std::optional<StateStore> store;
     DetectorState loaded;
     DetectorModel model;
@@ -59,21 +86,39 @@ Detector detector;
 Ending ending = Ending::failed;
 bool supervisor_is_gone = false;
 
-void describe_state() {
-    AlarmLine line{"state: "};
-    if (detector.model.phase() == Phase::learning) {
-        line.append("learning, ")
-            .append(detector.model.samples_count())
-            .append(" of ")
-            .append(learning_samples);
-        line.append(" samples");
-    } else {
-        const Verdict& last = detector.model.last();
-        line.append(last.alarm ? "alarm" : "no alarm").append(", T-squared ").append_fixed(last.statistic, 1);
-        line.append(", threshold ").append_fixed(detector.model.threshold(), 1);
+void show(const JoinedSample& joined, const Verdict& verdict) {
+    detector.points.put({.recording = joined.recording,
+                         .phase = detector.model.phase(),
+                         .alarm = verdict.alarm,
+                         .unqueued_count = 0,
+                         .sequence = joined.sequence,
+                         .time_s = joined.sample.time_s,
+                         .statistic = verdict.statistic,
+                         .threshold = detector.model.threshold(),
+                         .values = joined.sample.values});
+}
+
+Task<> send_points(Scheduler&) {
+    constexpr auto pause = 20ms;  // so that a fast run does not drown who looks on
+    WEIR_CO_TRY(auto pipe, weir::PipeWriter::adopt(points_descriptor));
+    std::array<std::byte, 4'096> bytes;
+    for (;;) {
+        detector.points.filled.reset();
+        const std::size_t size = detector.points.take(bytes);
+        if (size > 0) {
+            WEIR_CO_CHECK(pipe.write_all(std::span<const std::byte>{bytes}.first(size)));
+            WEIR_CO_CHECK(weir::sleep_for(pause));
+        } else {
+            WEIR_CO_CHECK(detector.points.filled.wait());
+        }
     }
-    line.append(", recording ").append(detector.progression.place.recording).append('\n');
-    detector.server.set_state(line);
+}
+
+/// To the supervisor first: it knows what was announced even if the alarm server dies with it.
+Task<> announce(Scheduler& scheduler, Announcement announcement) {
+    WEIR_CO_CHECK(detector.reporter.tell(scheduler, Record{announcement}));
+    const EncodedRecord encoded{Record{announcement}};
+    WEIR_CO_CHECK(detector.queue.write_all(encoded.bytes()));
 }
 
 Task<> load_state(Scheduler& scheduler) {
@@ -97,7 +142,6 @@ Task<> load_state(Scheduler& scheduler) {
             break;
         }
     }
-    describe_state();
 }
 
 /// What a new recording begins with: nothing but the operator's threshold.
@@ -130,22 +174,19 @@ Task<> judge(Scheduler& scheduler, JoinedSample joined) {
     if (verdict.phase == Phase::watching)
         detector.progression.counts.add(verdict.anomaly, joined.sample.labels.anomaly);
     ++place.next_sequence;
-    describe_state();
+    show(joined, verdict);
+    Announcement announcement{.recording = joined.recording,
+                              .sequence = joined.sequence,
+                              .time_s = joined.sample.time_s,
+                              .statistic = verdict.statistic,
+                              .threshold = detector.model.threshold()};
     if (!learned && detector.model.phase() == Phase::watching) {
-        const AlarmLine line = learned_line(joined, detector.model);
-        detector.server.publish(line);
-        BoundedText<Notice::text_bytes_max> text{line.view().substr(0, line.view().size() - 1)};
-        WEIR_CO_CHECK(detector.reporter.notice(scheduler, Notice::Kind::event, text));
-    }
-    if (verdict.change != AlarmLogic::Change::none) {
-        detector.server.publish(alarm_line(joined, verdict));
-        const AlarmChange change{.recording = joined.recording,
-                                 .raised = verdict.change == AlarmLogic::Change::raised,
-                                 .sequence = joined.sequence,
-                                 .time_s = joined.sample.time_s,
-                                 .statistic = verdict.statistic,
-                                 .threshold = verdict.threshold};
-        WEIR_CO_CHECK(detector.reporter.tell(scheduler, Record{change}));
+        announcement.ignored_signals = detector.model.ignored_signals();
+        WEIR_CO_CHECK(announce(scheduler, announcement));
+    } else if (verdict.change != AlarmLogic::Change::none) {
+        announcement.kind = verdict.change == AlarmLogic::Change::raised ? Announcement::Kind::raised
+                                                                         : Announcement::Kind::cleared;
+        WEIR_CO_CHECK(announce(scheduler, announcement));
     }
     WEIR_CO_CHECK(save(scheduler));
     answer(Acknowledgement{.recording = joined.recording, .sequence = joined.sequence, .verdict = verdict});
@@ -171,7 +212,6 @@ Task<> take(Scheduler& scheduler) {
         WEIR_CO_CHECK(end_recording(scheduler, *end));
     } else if (const auto* setting = std::get_if<Setting>(&detector.record)) {
         detector.model.set_factor(setting->factor);
-        describe_state();
         WEIR_CO_CHECK(save(scheduler));
     } else {
         co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
@@ -225,16 +265,10 @@ Task<> serve_samples(Scheduler& scheduler) {
 /// Ends when the supervisor does.
 Task<> serve_supervisor(Scheduler&) {
     WEIR_CO_TRY(auto input, weir::PipeReader::adopt(STDIN_FILENO));
-    RecordReader reader;
     for (;;) {
-        WEIR_CO_TRY(const auto bytes, input.read(reader.room()));
+        std::array<std::byte, 64> nothing;
+        WEIR_CO_TRY(const auto bytes, input.read(nothing));
         if (bytes.empty()) break;
-        reader.filled(bytes.size());
-        Record record;
-        while (reader.next(record) == Decoded::record) {
-            if (const auto* limit = std::get_if<ClientLimit>(&record))
-                detector.server.set_limit(limit->clients_max);
-        }
     }
     supervisor_is_gone = true;
 }
@@ -242,12 +276,11 @@ Task<> serve_supervisor(Scheduler&) {
 Task<> detect(Scheduler& scheduler) {
     WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
     WEIR_CO_CHECK(detector.reporter.open());
-    const RuntimePath alarms{detector.options.directory, alarms_name};
+    WEIR_CO_TRY(detector.queue, weir::PipeWriter::adopt(queue_descriptor));
     auto loaded = co_await load_state(scheduler);
     if (loaded) {
-        const auto outcome =
-            co_await weir::first_of(quit.next(), serve_supervisor(scheduler), serve_samples(scheduler),
-                                    detector.server.serve(scheduler, alarms.view()));
+        const auto outcome = co_await weir::first_of(quit.next(), serve_supervisor(scheduler),
+                                                     serve_samples(scheduler), send_points(scheduler));
         if (outcome) {
             ending = Ending::stopped;
             co_return;

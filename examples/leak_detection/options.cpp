@@ -84,6 +84,22 @@ bool take_descriptor(const char* value, Options& options) {
     return options.descriptor >= 3;
 }
 
+bool take_page_descriptor(const char* value, Options& options) {
+    options.page_descriptor = number<int>(value).value_or(-1);
+    return options.page_descriptor >= 3;
+}
+
+bool take_listen(const char* value, Options& options) {
+    options.listen = value;
+    return *value != '\0';
+}
+
+bool take_page_port(const char* value, Options& options) {
+    const auto port = number<std::uint16_t>(value);
+    options.page_port = port.value_or(0);
+    return port.has_value();
+}
+
 bool take_signal(const char* value, Options& options) {
     const auto taken = number<std::uint32_t>(value);
     options.signal = taken.value_or(0);
@@ -123,9 +139,13 @@ constexpr std::array options_known{
     Option{"--score", "the paths of 1 to 64 labelled recordings", take_score_file, Option::Kind::many_values},
     Option{"--config", "the path of a file of settings", take_config},
     Option{"--user", "a user's name or number", take_user},
+    Option{"--listen", "the number of an IPv4 or IPv6 address", take_listen},
+    Option{"--page-port", "a port from 0 to 65535", take_page_port},
     Option{"--directory", "an absolute path", take_directory, Option::Kind::between_programs},
     Option{"--number", "a whole number below 64", take_number, Option::Kind::between_programs},
     Option{"--descriptor", "a descriptor of 3 or more", take_descriptor, Option::Kind::between_programs},
+    Option{"--page-descriptor", "a descriptor of 3 or more", take_page_descriptor,
+           Option::Kind::between_programs},
     Option{"--labelled", "yes", take_labelled, Option::Kind::between_programs},
     Option{"--signal", "a number from 0 to 7", take_signal, Option::Kind::between_programs},
     Option{"--from", "a whole number", take_from, Option::Kind::between_programs},
@@ -195,6 +215,8 @@ std::string_view options_help() {
            "  --seed N           simulated loop: its noise (1)\n"
            "  --score FILE...    score detection on labelled recordings\n"
            "  --config FILE      settings, read again on SIGHUP: lines `threshold X` and `clients N`\n"
+           "  --listen ADDRESS   where the web page is served (127.0.0.1)\n"
+           "  --page-port N      its port (0: any that is free)\n"
            "  --user NAME        as root: whom the other processes become (nobody)\n"
            "  --backend NAME     which of weir's backends to use\n"
            "  --help             this text\n";

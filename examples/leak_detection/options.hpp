@@ -11,6 +11,8 @@
 //   --score FILE...    score detection on labelled recordings; all words up to the next option are files
 //   --config FILE      settings that SIGHUP reads again, see settings.hpp
 //   --user NAME        as root: the user that the other processes become, nobody by default
+//   --listen ADDRESS   where the web page is served, 127.0.0.1 by default
+//   --page-port N      the page's port, any free one by default
 //   --backend NAME     which of weir's backends to use
 //   --help
 //
@@ -18,6 +20,7 @@
 //
 //   --directory PATH   where sockets, FIFO and state lie
 //   --number N         which recording this is
+//   --page-descriptor N  the page's listening socket
 //   --descriptor N     the recording is open already, as descriptor N
 //   --labelled yes     the recording must have labels
 //   --signal N         which signal to send
@@ -57,11 +60,14 @@ struct Options {
     std::optional<std::string_view> backend;
     std::array<const char*, score_files_max> score_files{};
     std::size_t score_files_count = 0;
+    const char* listen = "127.0.0.1";
+    std::uint16_t page_port = 0;
     bool help = false;
 
     const char* directory = "";
     std::uint32_t number = 0;
     int descriptor = -1;
+    int page_descriptor = -1;
     bool labelled = false;
     std::uint32_t signal = 0;
     std::uint64_t from = 0;

@@ -29,6 +29,13 @@ inline constexpr std::string_view alarms_name = "alarms";
 inline constexpr std::string_view commands_name = "commands";
 inline constexpr std::string_view state_name = "detector.state";
 
+// What the supervisor hands down, by descriptor.
+inline constexpr int recording_descriptor = 3;
+inline constexpr int lock_descriptor = 4;
+inline constexpr int queue_descriptor = 5;   // of announcements
+inline constexpr int points_descriptor = 6;  // a pipe that keeps each write apart
+inline constexpr int page_descriptor = 7;    // listens
+
 /// A path of the runtime directory. It has room for what a socket's address can hold.
 class RuntimePath {
 public:

@@ -6,8 +6,8 @@
 // (0700) and belongs to the user that the other processes run as.
 //
 // One system at a time uses it: the directory itself is locked, which is safe because nobody else can open it. The
-// supervisor hands the locked descriptor to acquisition and detector, so the lock is free only when the last of
-// the three has ended: the next supervisor waits for what a killed one left running, then removes what it left lying.
+// supervisor hands the locked descriptor to acquisition, detector and alarm server, so the lock is free only when the
+// last of them has ended: the next supervisor waits for what a killed one left running, then removes what it left lying.
 #pragma once
 
 #include "bounded_text.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "settings.hpp"
 
-#include "alarm_server.hpp"
 #include "detector_model.hpp"
+#include "line_server.hpp"
 
 #include <algorithm>
 #include <array>
@@ -19,7 +19,7 @@ namespace leak {
 namespace {
 
 constexpr std::size_t file_bytes_max = 4'096;
-static_assert(AlarmServer::clients_most == 16, "the texts say so");
+static_assert(LineServer::clients_most == 16, "the texts say so");
 
 template <class Number>
 std::optional<Number> number(std::string_view text) {
@@ -54,7 +54,7 @@ SettingsError take_line(std::string_view line, Settings& settings) {
     if (name == "clients") {
         settings.clients = number<std::uint32_t>(value);
         const bool good =
-            settings.clients && *settings.clients >= 1 && *settings.clients <= AlarmServer::clients_most;
+            settings.clients && *settings.clients >= 1 && *settings.clients <= LineServer::clients_most;
         return good ? error
                     : error.append("clients: ")
                           .append_quoted(value)

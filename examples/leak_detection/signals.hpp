@@ -35,6 +35,11 @@ inline constexpr std::array<std::string_view, signals_count> signal_names{
     "Temperature",       "Thermocouple",      "Voltage", "Volume Flow RateRMS",
 };
 
+/// Their units, as UTF-8.
+inline constexpr std::array<std::string_view, signals_count> signal_units{
+    "g", "g", "A", "bar", "\u00b0C", "\u00b0C", "V", "l/min",
+};
+
 constexpr std::size_t index_of(Signal signal) {
     return static_cast<std::size_t>(signal);
 }

@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: MIT
 //
-// weir-leak-supervisor: starts acquisition and detector, starts again what dies, and ends all.
+// weir-leak-supervisor: starts acquisition, detector and alarm server, starts again what dies, and ends all.
 //
 // It makes the runtime directory, becomes nobody's parent but theirs, and gives each two pipes: from the child's
 // standard output come records of what happens, and into its standard input go records of how it is to work. That
-// second pipe also tells a child that the supervisor is gone. A recording is opened here, with our rights, and handed
-// down; acquisition and detector run as the user that `--user` names.
+// second pipe also tells a child that the supervisor is gone. What must outlive the others is opened here, with our
+// rights, and handed down: a recording, the queue and the pipe between detector and alarm server, the page's listening
+// socket. The others run as the user that `--user` names.
 //
-// In score mode acquisition is started once per recording; the detector stays.
-#include "alarm_server.hpp"
+// In score mode acquisition is started once per recording; the others stay.
+#include "line_server.hpp"
+#include "listening_socket.hpp"
 #include "recording_file.hpp"
 #include "restart_policy.hpp"
 #include "runtime_directory.hpp"
 #include "supervisor_state.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <fcntl.h>
 #include <optional>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,24 +36,25 @@ using weir::Scheduler, weir::Task;
 constexpr weir::Budget budget{
     .frame_bytes = 64 * 1024,
     .submissions = 16,
-    .descriptors = 2 * 3 + 2,  // two pipes and a pidfd per child; signals, one to spare
+    .descriptors = 3 * 3 + 2,  // two pipes and a pidfd per child; signals, one to spare
     .timer_slots = 16,
-    .grace_ms = 2'000,
+    .grace_ms = 3'000,
 };
 static_assert(weir::footprint(budget) <= 72 * 1024);
 
-constexpr int recording_descriptor = 3;
-constexpr int lock_descriptor = 4;
+constexpr bool page_is_built = LEAK_HAS_PAGE != 0;
 constexpr std::int64_t leak_of_the_demonstration_s = 500;
 
 /// A child, over all its lives.
 struct Child {
-    Child(std::string_view its_program, std::string_view its_name, weir::Event& its_orders_changed)
-        : program(its_program), name(its_name), orders_changed(&its_orders_changed) {}
+    Child(std::string_view its_program, std::string_view its_name, Child* ends_before_it)
+        : program(its_program), name(its_name), before(ends_before_it) {}
 
     std::string_view program;
     std::string_view name;
-    weir::Event* orders_changed;
+    Child* before;  // who has to be gone before this one is told to end
+    weir::Event orders_changed;
+    weir::Event gone;
     weir::Process process;
     RecordReader reader;
     Record record;
@@ -57,33 +64,60 @@ struct Child {
 SupervisorState state;
 RuntimeDirectory directory;
 RunAs run_as;
-weir::Event acquisition_is_gone;
 char program_directory[1'024];
 std::optional<RecordingFile> recording;
 bool completed = false;
 bool interrupted = false;
 
-Child acquisition{"weir-leak-acquisition", "acquisition", state.operation_changed};
-Child detector{"weir-leak-detector", "the detector", state.limit_changed};
+/// Both ends of a pipe that keeps each write apart, so that whoever reads next never begins in the middle of a record.
+struct HeldPipe {
+    int reader = -1;
+    int writer = -1;
+
+    bool open() {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK | O_DIRECT) < 0) return false;
+        reader = ends[0];
+        writer = ends[1];
+        return true;
+    }
+};
+
+HeldPipe queue;
+HeldPipe points;
+ListeningSocket page;
+
+// Acquisition would miss the detector, and what the detector announces should be told.
+Child acquisition{"weir-leak-acquisition", "acquisition", nullptr};
+Child detector{"weir-leak-detector", "the detector", &acquisition};
+Child alarm_server{"weir-leak-alarm-server", "the alarm server", &detector};
 
 weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
     CommandLine& line = child.command_line = CommandLine{};
     begin_command_line(line, child.program);
     line.add("--directory", directory.path());
-    std::array<weir::PassedFd, 2> passed{weir::PassedFd{directory.lock(), lock_descriptor}, {}};
+    std::array<weir::PassedFd, 4> passed{weir::PassedFd{directory.lock(), lock_descriptor}};
     std::size_t passed_count = 1;
+    const auto pass = [&passed, &passed_count](int from, int to) { passed[passed_count++] = {from, to}; };
     if (&child == &acquisition) {
         Options source = state.options;
         source.labelled = state.scores();
         if (recording) {
             source.recording = state.scores() ? state.options.score_files[number] : *state.options.recording;
             source.descriptor = recording_descriptor;
-            passed[passed_count++] = {recording->fd(), recording_descriptor};
+            pass(recording->fd(), recording_descriptor);
         }
         line.add("--number", number);
         add_source(line, source);
-    } else if (state.options.backend) {
-        line.add("--backend", *state.options.backend);
+    } else {
+        const bool writes = &child == &detector;
+        pass(writes ? queue.writer : queue.reader, queue_descriptor);
+        pass(writes ? points.writer : points.reader, points_descriptor);
+        if (!writes && page.fd >= 0) {
+            line.add("--page-descriptor", page_descriptor);
+            pass(page.fd, page_descriptor);
+        }
+        if (state.options.backend) line.add("--backend", *state.options.backend);
     }
     if (!line.whole()) return weir::failure(weir::Errc::too_large, "a command line");
     return weir::Process::spawn({
@@ -114,31 +148,48 @@ Task<> listen(Scheduler&, Child& child) {
     }
 }
 
+Task<> order(Scheduler&, Child& child, Record orders) {
+    std::array<std::byte, record_bytes_max> bytes;
+    const auto size = encode(orders, bytes);
+    const auto written =
+        co_await child.process.input.write_all(std::span<const std::byte>{bytes}.first(size));
+    // A child that is dying tells so elsewhere.
+    if (!written && written.error() != weir::Errc::peer_lost) co_return co_await weir::fail(written.error());
+}
+
+bool has_input(int fd) {
+    pollfd polled{.fd = fd, .events = POLLIN, .revents = 0};
+    return ::poll(&polled, 1, 0) > 0 && (polled.revents & POLLIN) != 0;
+}
+
+/// Tells a new alarm server what was announced so far: one that died may have taken an announcement and not told it.
+/// The detector told us before it queued it, so what we have not heard yet lies in its pipe.
+Task<> tell_announcements(Scheduler& scheduler) {
+    while (has_input(detector.process.output.fd())) WEIR_CO_CHECK(weir::sleep_for(1ms));
+    for (std::uint64_t i = state.first_announcement(); i < state.announcements_count(); ++i)
+        WEIR_CO_CHECK(order(scheduler, alarm_server, Record{state.announcement(i)}));
+}
+
 /// Tells a child how to work, and again after each change.
-Task<> give_orders(Scheduler&, Child& child) {
+Task<> give_orders(Scheduler& scheduler, Child& child) {
+    if (&child == &alarm_server) WEIR_CO_CHECK(tell_announcements(scheduler));
     for (;;) {
-        child.orders_changed->reset();
-        std::array<std::byte, record_bytes_max> bytes;
-        const Record orders = &child == &acquisition ? Record{state.operation} : Record{state.limit};
-        const auto size = encode(orders, bytes);
-        const auto written =
-            co_await child.process.input.write_all(std::span<const std::byte>{bytes}.first(size));
-        // A child that is dying tells so elsewhere.
-        if (!written && written.error() != weir::Errc::peer_lost)
-            co_return co_await weir::fail(written.error());
-        WEIR_CO_CHECK(child.orders_changed->wait());
+        child.orders_changed.reset();
+        if (&child == &acquisition) WEIR_CO_CHECK(order(scheduler, child, Record{state.operation}));
+        if (&child == &alarm_server) WEIR_CO_CHECK(order(scheduler, child, Record{state.limit}));
+        WEIR_CO_CHECK(child.orders_changed.wait());
     }
 }
 
 /// A gentle end, then a hard one.
 Task<> end(Scheduler& scheduler, Child& child) {
-    // The detector comes last, or acquisition would miss it.
-    if (&child == &detector) std::ignore = co_await acquisition_is_gone.wait().within(450ms);
+    if (child.before != nullptr) std::ignore = co_await child.before->gone.wait().within(900ms);
     std::ignore = child.process.signal(SIGTERM);
     std::ignore = co_await listen(scheduler, child).within(300ms);
     const auto exit = co_await child.process.exit().within(100ms);
     if (!exit) std::ignore = child.process.signal(SIGKILL);
     child.process = weir::Process{};
+    child.gone.set();
 }
 
 /// Reaps what a dead acquisition leaves: its sensors, which are killed with it and are in its process group. They are
@@ -158,7 +209,7 @@ Task<Ending> live(Scheduler& scheduler, Child& child, std::uint32_t number) {
     const pid_t group = child.process.pid();
     const auto told = co_await weir::first_of(listen(scheduler, child), give_orders(scheduler, child));
     if (!told) {
-        std::ignore = co_await weir::shielded(900ms, end(scheduler, child));
+        std::ignore = co_await weir::shielded(1'500ms, end(scheduler, child));
         std::ignore = co_await weir::shielded(100ms, reap_orphans(scheduler, group));
         co_return co_await weir::fail(told.error());
     }
@@ -195,10 +246,11 @@ Task<Ending> keep(Scheduler& scheduler, Child& child, std::uint32_t number) {
     }
 }
 
-Task<> keep_detector(Scheduler& scheduler) {
-    WEIR_CO_TRY(const Ending ending, keep(scheduler, detector, 0));
+/// Of a child that has no reason to end by itself.
+Task<> keep_for_ever(Scheduler& scheduler, Child& child) {
+    WEIR_CO_TRY(const Ending ending, keep(scheduler, child, 0));
     std::ignore = ending;
-    co_return co_await weir::fail(weir::Errc::invalid, "the detector, which refused to work");
+    co_return co_await weir::fail(weir::Errc::invalid, "a process that refused to work");
 }
 
 /// False where there is no such file; it is told then.
@@ -232,7 +284,7 @@ Task<> run_each(Scheduler& scheduler) {
 
 Task<> run_recordings(Scheduler& scheduler) {
     const auto ran = co_await run_each(scheduler);
-    acquisition_is_gone.set();
+    acquisition.gone.set();
     if (!ran) co_return co_await weir::fail(ran.error());
 }
 
@@ -246,6 +298,8 @@ Task<> serve_signals(Scheduler&, weir::SignalSet& signals) {
         if (state.options.config == nullptr) {
             state.console.trouble("SIGHUP: there is no --config to read again");
         } else if (state.read_settings()) {
+            acquisition.orders_changed.set();
+            alarm_server.orders_changed.set();
             Console::Line line{"SIGHUP: read "};
             line.append(state.options.config).append(" again: threshold factor ");
             line.append_fixed(state.operation.factor > 0 ? state.operation.factor : factor_default, 2);
@@ -278,12 +332,21 @@ Task<> supervise(Scheduler& scheduler) {
         Console::Line line{"alarms:   nc -U "};
         state.console.event(line.append(directory.path()).append('/').append(alarms_name).view());
         line.clear();
+        line.append("page:     ");
+        if (page.fd >= 0) {
+            line.append("http://").append(page.address.view()).append('/');
+        } else {
+            line.append("none: this was built without libmicrohttpd");
+        }
+        state.console.event(line.view());
+        line.clear();
         line.append("commands: echo status > ").append(directory.path()).append('/').append(commands_name);
         state.console.event(line.append("   (pause, resume, threshold X, status)").view());
     }
-    const auto outcome = co_await weir::first_of(serve_signals(scheduler, signals), keep_detector(scheduler),
-                                                 run_recordings(scheduler), show_status(scheduler),
-                                                 wait_for_verdict(scheduler));
+    const auto outcome =
+        co_await weir::first_of(serve_signals(scheduler, signals), keep_for_ever(scheduler, alarm_server),
+                                keep_for_ever(scheduler, detector), run_recordings(scheduler),
+                                show_status(scheduler), wait_for_verdict(scheduler));
     if (!outcome) co_return co_await weir::fail(outcome.error());
 }
 
@@ -298,7 +361,7 @@ void hold_signals() {
 
 /// Everything that may use the heap and the user database happens before weir starts.
 bool prepare() {
-    state.limit.clients_max = AlarmServer::clients_default;
+    state.limit.clients_max = LineServer::clients_default;
     state.console.open();
     std::signal(SIGPIPE, SIG_IGN);
     hold_signals();
@@ -312,6 +375,12 @@ bool prepare() {
     }
     if (error.empty()) error = check_program(program_directory, "weir-leak-acquisition", run_as);
     if (error.empty() && !state.read_settings()) return false;
+    if (error.empty() && !(queue.open() && points.open()))
+        error.append("making pipes: ").append(std::strerror(errno));
+    if (error.empty() && page_is_built && !state.scores()) {
+        page = listen_at(state.options.listen, state.options.page_port);
+        error.append(page.error.view());
+    }
     if (error.empty()) error = directory.open(run_as);
     if (!error.empty()) state.console.trouble(error.view());
     return error.empty();

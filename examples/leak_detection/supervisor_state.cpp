@@ -24,27 +24,15 @@ void SupervisorState::take(const Notice& notice) {
     }
 }
 
-void SupervisorState::take(const AlarmChange& change) {
-    const bool known =
-        last_change_ &&
-        (last_change_->recording > change.recording ||
-         (last_change_->recording == change.recording && last_change_->sequence >= change.sequence));
-    if (known) return;
-    last_change_ = change;
+void SupervisorState::take(const Announcement& announcement) {
+    if (announcements_count_ > 0 && !announcement.is_after(this->announcement(announcements_count_ - 1)))
+        return;
+    announcements_[announcements_count_++ % announcements_max] = announcement;
     if (scores()) return;
-    JoinedSample joined{
-        .recording = change.recording, .sequence = change.sequence, .sample = {}, .missing = 0};
-    joined.sample.time_s = change.time_s;
-    const Verdict verdict{.phase = Phase::watching,
-                          .anomaly = change.raised,
-                          .alarm = change.raised,
-                          .change = change.raised ? AlarmLogic::Change::raised : AlarmLogic::Change::cleared,
-                          .statistic = change.statistic,
-                          .threshold = change.threshold};
-    const AlarmLine line = alarm_line(joined, verdict);
+    const AlarmLine line = line_of(announcement);
     console.event(line.view().substr(0, line.view().size() - 1));
-    if (!change.raised || first_alarm_) return;
-    first_alarm_ = change;
+    if (announcement.kind != Announcement::Kind::raised || first_alarm_) return;
+    first_alarm_ = announcement;
     if (judges_leak) decided.set();
 }
 
@@ -62,8 +50,6 @@ bool SupervisorState::read_settings() {
     }
     if (settings.threshold) operation.factor = *settings.threshold;
     if (settings.clients) limit.clients_max = *settings.clients;
-    operation_changed.set();
-    limit_changed.set();
     return true;
 }
 

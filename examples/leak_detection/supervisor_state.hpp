@@ -3,7 +3,7 @@
 // What the supervisor knows, and what it makes of what the others tell.
 //
 // All that must outlive a child is here: how operators want acquisition to work, the clients' limit, each recording's
-// figures, the last alarm. Whatever comes twice after a restart is recognised by its place and counts once.
+// figures, what was announced. Whatever comes twice after a restart is recognised by its place and counts once.
 #pragma once
 
 #include "console.hpp"
@@ -27,14 +27,22 @@ public:
 
     Operation operation;
     ClientLimit limit;
-    weir::Event operation_changed;
-    weir::Event limit_changed;
     weir::Event decided;  // the question of --leak-at is answered
 
     /// How long after a leak opened its alarm may come, in loop time.
     static constexpr std::int64_t leak_alarm_within_s = 30;
     /// Whether the exit status says if the leak was found.
     bool judges_leak = false;
+
+    /// The last announcements, by their number from first_announcement() on.
+    static constexpr std::uint64_t announcements_max = 32;
+    std::uint64_t announcements_count() const { return announcements_count_; }
+    std::uint64_t first_announcement() const {
+        return announcements_count_ > announcements_max ? announcements_count_ - announcements_max : 0;
+    }
+    const Announcement& announcement(std::uint64_t number) const {
+        return announcements_[number % announcements_max];
+    }
 
     bool scores() const { return options.score_files_count > 0; }
 
@@ -61,15 +69,16 @@ private:
     void take(const StreamFailure& failure) { console.trouble(failure.text.view()); }
     void take(const Progress& progress) { progress_ = progress; }
     void take(const Operation& changed) { operation = changed; }
-    void take(const AlarmChange& change);
+    void take(const Announcement& announcement);
     void take(const Figures& figures);
     int conclude_score(bool completed);
     int conclude_leak(bool completed);
 
     std::optional<Progress> progress_;
     std::array<std::optional<Figures>, Options::score_files_max> figures_{};
-    std::optional<AlarmChange> last_change_;
-    std::optional<AlarmChange> first_alarm_;
+    std::array<Announcement, announcements_max> announcements_{};
+    std::uint64_t announcements_count_ = 0;  // ever
+    std::optional<Announcement> first_alarm_;
     std::size_t refused_ = 0;
     std::size_t scored_ = 0;
 };

@@ -6,9 +6,11 @@
 //   acquisition -> detector (a unix stream)       JoinedSample…, RecordingEnd; Setting at any time
 //   detector -> acquisition (the same stream)     Resume, then an Acknowledgement per sample; RecordingEnd
 //   acquisition -> supervisor (a pipe)            Notice, Progress, Operation, StreamFailure
-//   detector -> supervisor (a pipe)               Notice, AlarmChange, Figures
+//   detector -> supervisor (a pipe)               Notice, Announcement, Figures
+//   detector -> alarm server                      Announcement (the queue), Point (a pipe)
+//   alarm server -> supervisor (a pipe)           Notice
 //   supervisor -> acquisition (a pipe)            Operation
-//   supervisor -> detector (a pipe)               ClientLimit
+//   supervisor -> alarm server (a pipe)           Announcement… (those so far), then ClientLimit; ClientLimit at any time
 //
 // A record is a header of eight bytes (length 2, kind 1, version 1, checksum 4) and a body of a width fixed
 // by its kind; all fields are little endian, so records are the same between any two machines. The checksum
@@ -22,7 +24,7 @@
 // acknowledged and sends again from the one that Resume names, after its last Setting. After a recording's last
 // sample it sends RecordingEnd, and the detector answers with the same once its Figures have left.
 //
-// AlarmChange and Figures may come twice, when a detector dies between telling and saving: their place says so.
+// Announcements and Figures may come twice, when a detector dies between telling and saving: their place says so.
 #pragma once
 
 #include "detector_model.hpp"
@@ -125,15 +127,40 @@ struct Figures {
     friend bool operator==(const Figures&, const Figures&) = default;
 };
 
-struct AlarmChange {
+/// What clients are told of: the model has learned, an alarm was raised or cleared.
+struct Announcement {
+    enum class Kind : std::uint8_t { learned, raised, cleared };
+
     std::uint32_t recording = 0;
-    bool raised = false;
+    Kind kind = Kind::learned;
+    std::uint8_t ignored_signals = 0;  // of `learned`: bit i is set if signal i did not move
     std::uint64_t sequence = 0;
     std::int64_t time_s = 0;
     double statistic = 0;
     double threshold = 0;
 
-    friend bool operator==(const AlarmChange&, const AlarmChange&) = default;
+    /// At most one sample of a recording has one, and they come in the order of their samples: what is not after the
+    /// last one is known already.
+    bool is_after(const Announcement& other) const {
+        return recording != other.recording ? recording > other.recording : sequence > other.sequence;
+    }
+
+    friend bool operator==(const Announcement&, const Announcement&) = default;
+};
+
+/// A sample and its verdict, for people who look at it. Where the reader is behind some are left out.
+struct Point {
+    std::uint32_t recording = 0;
+    Phase phase = Phase::learning;
+    bool alarm = false;
+    std::uint32_t unqueued_count = 0;  // announcements that the queue had no room for
+    std::uint64_t sequence = 0;
+    std::int64_t time_s = 0;
+    double statistic = 0;
+    double threshold = 0;
+    SignalValues values{};
+
+    friend bool operator==(const Point&, const Point&) = default;
 };
 
 /// Something that people should read: one line, without its end.
@@ -179,8 +206,9 @@ struct ClientLimit {
     friend bool operator==(const ClientLimit&, const ClientLimit&) = default;
 };
 
-using Record = std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting,
-                            RecordingEnd, Figures, AlarmChange, Notice, Progress, Operation, ClientLimit>;
+using Record =
+    std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting,
+                 RecordingEnd, Figures, Announcement, Notice, Progress, Operation, ClientLimit, Point>;
 
 inline constexpr std::size_t record_header_bytes = 8;
 // signal 1, labels 1, reserved 6, sequence 8, time 8, value 8
@@ -202,8 +230,8 @@ inline constexpr std::size_t setting_bytes = record_header_bytes + 8;
 inline constexpr std::size_t recording_end_bytes = record_header_bytes + 16;
 // recording 4, reserved 4, samples 8, counts 4 x 8
 inline constexpr std::size_t figures_bytes = record_header_bytes + 48;
-// recording 4, raised 1, reserved 3, sequence 8, time 8, statistic 8, threshold 8
-inline constexpr std::size_t alarm_change_bytes = record_header_bytes + 40;
+// recording 4, kind 1, ignored 1, reserved 2, sequence 8, time 8, statistic 8, threshold 8
+inline constexpr std::size_t announcement_bytes = record_header_bytes + 40;
 // kind 1, reserved 5, size 2, text
 inline constexpr std::size_t notice_bytes = record_header_bytes + 8 + Notice::text_bytes_max;
 // recording 4, paused 1, phase 1, alarm 1, reserved 1, samples 8, time 8, statistic 8, threshold 8
@@ -212,11 +240,13 @@ inline constexpr std::size_t progress_bytes = record_header_bytes + 40;
 inline constexpr std::size_t operation_bytes = record_header_bytes + 16;
 // clients 4, reserved 4
 inline constexpr std::size_t client_limit_bytes = record_header_bytes + 8;
+// recording 4, phase 1, alarm 1, reserved 2, unqueued 4, reserved 4, sequence 8, time 8, statistic 8, threshold 8, values
+inline constexpr std::size_t point_bytes = record_header_bytes + 48 + 8 * signals_count;
 
-inline constexpr std::size_t record_bytes_max =
-    std::max({reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes,
-              acknowledgement_bytes, resume_bytes, setting_bytes, recording_end_bytes, figures_bytes,
-              alarm_change_bytes, notice_bytes, progress_bytes, operation_bytes, client_limit_bytes});
+inline constexpr std::size_t record_bytes_max = std::max(
+    {reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes, acknowledgement_bytes,
+     resume_bytes, setting_bytes, recording_end_bytes, figures_bytes, announcement_bytes, notice_bytes,
+     progress_bytes, operation_bytes, client_limit_bytes, point_bytes});
 static_assert(record_bytes_max <= 4'096,
               "a record written to a pipe in one call must arrive whole (PIPE_BUF)");
 

@@ -92,14 +92,15 @@ void put_body(ByteWriter& writer, const Figures& figures) {
     writer.put(figures.counts.true_negatives);
 }
 
-void put_body(ByteWriter& writer, const AlarmChange& change) {
-    writer.put(change.recording);
-    writer.put(static_cast<std::uint8_t>(change.raised));
-    put_reserved(writer, 3);
-    writer.put(change.sequence);
-    writer.put(change.time_s);
-    writer.put(change.statistic);
-    writer.put(change.threshold);
+void put_body(ByteWriter& writer, const Announcement& announcement) {
+    writer.put(announcement.recording);
+    writer.put(static_cast<std::uint8_t>(announcement.kind));
+    writer.put(announcement.ignored_signals);
+    put_reserved(writer, 2);
+    writer.put(announcement.sequence);
+    writer.put(announcement.time_s);
+    writer.put(announcement.statistic);
+    writer.put(announcement.threshold);
 }
 
 void put_body(ByteWriter& writer, const Notice& notice) {
@@ -132,6 +133,20 @@ void put_body(ByteWriter& writer, const Operation& operation) {
 void put_body(ByteWriter& writer, const ClientLimit& limit) {
     writer.put(limit.clients_max);
     put_reserved(writer, 4);
+}
+
+void put_body(ByteWriter& writer, const Point& point) {
+    writer.put(point.recording);
+    writer.put(static_cast<std::uint8_t>(point.phase));
+    writer.put(static_cast<std::uint8_t>(point.alarm));
+    put_reserved(writer, 2);
+    writer.put(point.unqueued_count);
+    put_reserved(writer, 4);
+    writer.put(point.sequence);
+    writer.put(point.time_s);
+    writer.put(point.statistic);
+    writer.put(point.threshold);
+    for (const double value : point.values) writer.put(value);
 }
 
 class Taken {
@@ -256,14 +271,15 @@ void take_body(Taken& taken, Figures& figures) {
     figures.counts.true_negatives = taken.integer<std::uint64_t>();
 }
 
-void take_body(Taken& taken, AlarmChange& change) {
-    change.recording = taken.integer<std::uint32_t>();
-    change.raised = taken.flag();
-    taken.reserved(3);
-    change.sequence = taken.integer<std::uint64_t>();
-    change.time_s = taken.time();
-    change.statistic = taken.finite();
-    change.threshold = taken.finite();
+void take_body(Taken& taken, Announcement& announcement) {
+    announcement.recording = taken.integer<std::uint32_t>();
+    announcement.kind = static_cast<Announcement::Kind>(taken.at_most(2));
+    announcement.ignored_signals = taken.integer<std::uint8_t>();
+    taken.reserved(2);
+    announcement.sequence = taken.integer<std::uint64_t>();
+    announcement.time_s = taken.time();
+    announcement.statistic = taken.finite();
+    announcement.threshold = taken.finite();
 }
 
 void take_body(Taken& taken, Notice& notice) {
@@ -296,6 +312,20 @@ void take_body(Taken& taken, Operation& operation) {
 void take_body(Taken& taken, ClientLimit& limit) {
     limit.clients_max = taken.integer<std::uint32_t>();
     taken.reserved(4);
+}
+
+void take_body(Taken& taken, Point& point) {
+    point.recording = taken.integer<std::uint32_t>();
+    point.phase = static_cast<Phase>(taken.at_most(1));
+    point.alarm = taken.flag();
+    taken.reserved(2);
+    point.unqueued_count = taken.integer<std::uint32_t>();
+    taken.reserved(4);
+    point.sequence = taken.integer<std::uint64_t>();
+    point.time_s = taken.time();
+    point.statistic = taken.finite();
+    point.threshold = taken.finite();
+    for (double& value : point.values) value = taken.finite();
 }
 
 }  // namespace

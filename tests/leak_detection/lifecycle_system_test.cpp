@@ -64,7 +64,7 @@ TEST_CASE("without options a leak is shown, and the system goes on until it is t
         const auto directory = system.directory();
         system.await_output("alarm raised");
         const auto processes = system.processes();
-        CHECK(processes.size() == 11);
+        CHECK(processes.size() == 12);
         system.signal(number);
         await_ends(processes);
         CHECK(system.end().status == 0);
@@ -177,6 +177,7 @@ TEST_CASE("a detector killed during a leak has a successor that knows of it and 
         system.process("detector", killed);
         AlarmClient client{directory};
         const auto state = client.line();
+        CAPTURE(state);
         CHECK(state.starts_with("state: alarm, T-squared "));
         CHECK(state.find(threshold) != std::string::npos);
     }

@@ -335,9 +335,11 @@ AlarmClient::AlarmClient(const std::string& directory) {
         fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         const sockaddr* const generic = reinterpret_cast<const sockaddr*>(&address);
         if (::connect(fd_, generic, sizeof(address)) != 0) return false;
+        rest_.clear();
         const auto first = line();
-        if (!first.empty()) rest_.insert(0, first + "\n");
-        return !first.empty();
+        if (first.empty() || first == "state: no sample was judged yet") return false;
+        rest_.insert(0, first + "\n");
+        return true;
     });
 }
 

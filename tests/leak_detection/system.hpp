@@ -98,11 +98,11 @@ private:
 /// Waits until none of these processes runs. They need not be our children.
 void await_ends(const std::vector<pid_t>& processes);
 
-/// A client of the detector's socket.
+/// A client of the alarm server's socket.
 class AlarmClient {
 public:
-    /// Connects as soon as a detector has something to say: it speaks first. The socket of one that was killed can be
-    /// connected to for a moment more, and is then reset.
+    /// Connects as soon as a sample was judged, or it is turned away: the server speaks first. The socket of one that
+    /// was killed can be connected to for a moment more, and is then reset.
     explicit AlarmClient(const std::string& directory);
     ~AlarmClient();
     AlarmClient(const AlarmClient&) = delete;

@@ -36,12 +36,13 @@ const std::vector<Record>& one_of_each() {
         Setting{.factor = 2.5},
         RecordingEnd{.recording = 3, .samples_count = 1'137},
         Figures{.recording = 3, .samples_count = 1'137, .counts = {387, 22, 11, 317}},
-        AlarmChange{.recording = 3,
-                    .raised = true,
-                    .sequence = 511,
-                    .time_s = 1'583'077'446,
-                    .statistic = 141.5,
-                    .threshold = 59.25},
+        Announcement{.recording = 3,
+                     .kind = Announcement::Kind::cleared,
+                     .ignored_signals = 0x81,
+                     .sequence = 511,
+                     .time_s = 1'583'077'446,
+                     .statistic = 141.5,
+                     .threshold = 59.25},
         Notice{.kind = Notice::Kind::trouble,
                .text = BoundedText<Notice::text_bytes_max>{"acquisition is started again"}},
         Progress{.recording = 3,
@@ -54,6 +55,15 @@ const std::vector<Record>& one_of_each() {
                  .threshold = 59.25},
         Operation{.paused = true, .factor = 2.5},
         ClientLimit{.clients_max = 4},
+        Point{.recording = 3,
+              .phase = Phase::watching,
+              .alarm = true,
+              .unqueued_count = 2,
+              .sequence = 511,
+              .time_s = -7,
+              .statistic = 141.5,
+              .threshold = 59.25,
+              .values = {1, 2, 3, 4, 5, 6, 7, 8}},
     };
     return records;
 }
@@ -128,6 +138,12 @@ TEST_CASE("a value out of range is an error even with a right checksum") {
     CHECK(outcome_of(bytes_of(Operation{.paused = false, .factor = 0})) == Decoded::record);
     CHECK(outcome_of(bytes_of(Operation{.paused = false, .factor = -1})) == Decoded::impossible);
     CHECK(outcome_of(bytes_of(Progress{.recording = 0, .statistic = infinity})) == Decoded::impossible);
+    Announcement announcement;
+    announcement.kind = static_cast<Announcement::Kind>(3);
+    CHECK(outcome_of(bytes_of(announcement)) == Decoded::impossible);
+    Point point;
+    point.values[3] = infinity;
+    CHECK(outcome_of(bytes_of(point)) == Decoded::impossible);
 }
 
 TEST_CASE("a reader cuts a stream into records, however it arrives") {
