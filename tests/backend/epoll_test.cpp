@@ -3,7 +3,7 @@
 // Where the kernel has no epoll_pwait2 (before 5.11, or in a sandbox) a timerfd gives the nanoseconds.
 #include <weir/weir.hpp>
 
-#include "forbid_call.hpp"
+#include "support/forbid_call.hpp"
 #include "support/catch.hpp"
 #include "support/child.hpp"
 #include "support/skip.hpp"

@@ -10,7 +10,7 @@ import sys
 from commands import outputs
 from sources import ROOT, files
 
-FOLDERS = ("runtime", "ipc", "examples", "tests", "bench")
+FOLDERS = ("runtime", "ipc", "examples", "tests", "bench", "tools")
 
 
 def self_test() -> int:

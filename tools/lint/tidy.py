@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""clang-tidy has nothing to say about the libraries, the examples and the benchmarks, by the checks of .clang-tidy.
+"""clang-tidy has nothing to say about the libraries, the programs and the examples, by the checks of .clang-tidy.
 
 usage: tidy.py [--all] [FILE…]
 
@@ -17,7 +17,7 @@ import tempfile
 from commands import outputs
 from sources import ROOT, files
 
-FOLDERS = ("runtime", "ipc", "examples")
+FOLDERS = ("runtime", "ipc", "examples", "tools")
 BUILD = ROOT / "build/clang"
 PASSED = BUILD / "tidy-passed.json"
 

@@ -53,19 +53,25 @@ Result<void> RuntimePath::append(std::string_view text) noexcept {
 
 Result<RuntimeDirectory> RuntimeDirectory::at(std::string_view path) noexcept {
     WEIR_TRY(const RuntimePath checked, absolute(path));
-    return RuntimeDirectory(checked);
+    return RuntimeDirectory(checked, "by the program");
 }
 
 Result<RuntimeDirectory> RuntimeDirectory::find() noexcept {
-    if (const char* const named = from_environment("WEIR_RUNTIME_DIR"); named != nullptr) return at(named);
+    if (const char* const named = from_environment("WEIR_RUNTIME_DIR"); named != nullptr) {
+        WEIR_TRY(const RuntimePath path, absolute(named));
+        return RuntimeDirectory(path, "by WEIR_RUNTIME_DIR");
+    }
     char own[48];
     std::snprintf(own, sizeof(own), "%s/%u", system_directory, static_cast<unsigned>(::geteuid()));
-    if (exists(own) || ::access(system_directory, W_OK | X_OK) == 0) return at(own);
+    if (exists(own) || ::access(system_directory, W_OK | X_OK) == 0) {
+        WEIR_TRY(const RuntimePath path, absolute(own));
+        return RuntimeDirectory(path, "since /run/weir is there");
+    }
     if (const char* const session = from_environment("XDG_RUNTIME_DIR"); session != nullptr) {
         WEIR_TRY(RuntimePath path, absolute(session));
         const auto appended = path.append("/weir");
         if (!appended) return failure(appended.error());
-        return RuntimeDirectory(path);
+        return RuntimeDirectory(path, "by XDG_RUNTIME_DIR");
     }
     return failure(Errc::not_found, "runtime directory (set WEIR_RUNTIME_DIR, or make /run/weir)");
 }

@@ -54,12 +54,16 @@ public:
 
     [[nodiscard]] std::string_view path() const noexcept { return path_.view(); }
     [[nodiscard]] const char* c_str() const noexcept { return path_.c_str(); }
+    /// Why it is this one, in a few words: "by WEIR_RUNTIME_DIR".
+    [[nodiscard]] std::string_view reason() const noexcept { return reason_; }
     /// DIRECTORY/NAME followed by `suffix`, with each '/' of the name as '~', which no name contains. Errors: too_large.
     Result<RuntimePath> path_of(const Name& name, std::string_view suffix = {}) const noexcept;
 
 private:
-    explicit RuntimeDirectory(const RuntimePath& path) noexcept : path_(path) {}
+    RuntimeDirectory(const RuntimePath& path, std::string_view reason) noexcept
+        : path_(path), reason_(reason) {}
     RuntimePath path_;
+    std::string_view reason_;  // static text
 };
 
 }  // namespace weir::ipc
