@@ -84,6 +84,8 @@ BoundedText<Notice::text_bytes_max> status_text() {
     if (state.operation.factor > 0)
         text.append(", threshold factor ").append_fixed(state.operation.factor, 2);
     text.append(", ").append(state.sensor_restarts).append(" sensor restarts");
+    if (state.unqueued_count > 0)
+        text.append(", ").append(state.unqueued_count).append(" announcements not queued");
     if (state.joiner && !state.joiner->troubles().none()) {
         const auto& troubles = state.joiner->troubles();
         text.append(", incomplete ")

@@ -35,6 +35,7 @@ struct AcquisitionState {
     Operation operation;
     bool factor_sent = true;  // the detector on this connection knows operation.factor
     std::uint64_t sensor_restarts = 0;
+    std::uint32_t unqueued_count = 0;  // announcements that found no room in the queue
 
     Progress progress;
 

@@ -95,12 +95,11 @@ Task<> take_records(Scheduler&, weir::ConstBytes bytes, Take take) {
 
 Task<> take_announcements(Scheduler& scheduler) {
     WEIR_CO_CHECK(server.ordered.wait());
-    WEIR_CO_TRY(auto queue, weir::PipeReader::adopt(queue_descriptor));
-    std::array<std::byte, 4'096> buffer;
+    WEIR_CO_TRY(auto queue, weir::MessageQueueReader::adopt(queue_descriptor));
+    std::array<std::byte, record_bytes_max> buffer;
     for (;;) {
-        WEIR_CO_TRY(const auto bytes, queue.read(buffer));
-        if (bytes.empty()) co_return co_await weir::fail(weir::Errc::ended, "the queue");
-        WEIR_CO_CHECK(take_records<Announcement>(scheduler, bytes, announce));
+        WEIR_CO_TRY(const auto message, queue.receive(buffer));
+        WEIR_CO_CHECK(take_records<Announcement>(scheduler, message.bytes, announce));
     }
 }
 

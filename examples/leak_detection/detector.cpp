@@ -67,7 +67,8 @@ private:
 struct Detector {
     Options options;
     Reporter reporter;
-    weir::PipeWriter queue;
+    weir::MessageQueueWriter queue;
+    std::uint32_t unqueued_count = 0;  // announcements that found no room there
     Points points;
     std::optional<StateStore> store;
     DetectorState loaded;
@@ -82,6 +83,8 @@ struct Detector {
     std::size_t answers_size = 0;
 };
 
+constexpr auto queue_patience = 1s;
+
 Detector detector;
 Ending ending = Ending::failed;
 bool supervisor_is_gone = false;
@@ -90,7 +93,7 @@ void show(const JoinedSample& joined, const Verdict& verdict) {
     detector.points.put({.recording = joined.recording,
                          .phase = detector.model.phase(),
                          .alarm = verdict.alarm,
-                         .unqueued_count = 0,
+                         .unqueued_count = detector.unqueued_count,
                          .sequence = joined.sequence,
                          .time_s = joined.sample.time_s,
                          .statistic = verdict.statistic,
@@ -114,11 +117,19 @@ Task<> send_points(Scheduler&) {
     }
 }
 
-/// To the supervisor first: it knows what was announced even if the alarm server dies with it.
+/// To the supervisor first: it knows what was announced even if the alarm server dies with it. The queue is full only
+/// while the alarm server stands still: judging goes on without it, and the alarm is told where it can be.
 Task<> announce(Scheduler& scheduler, Announcement announcement) {
     WEIR_CO_CHECK(detector.reporter.tell(scheduler, Record{announcement}));
     const EncodedRecord encoded{Record{announcement}};
-    WEIR_CO_CHECK(detector.queue.write_all(encoded.bytes()));
+    const auto queued = co_await detector.queue.send(encoded.bytes()).within(queue_patience);
+    if (queued) co_return;
+    if (queued.error() != weir::Errc::timed_out) co_return co_await weir::fail(queued.error());
+    ++detector.unqueued_count;
+    BoundedText<Notice::text_bytes_max> text{"the queue of announcements is full: "};
+    text.append(detector.unqueued_count).append(" found no room, the last one of sample ");
+    WEIR_CO_CHECK(
+        detector.reporter.notice(scheduler, Notice::Kind::trouble, text.append(announcement.sequence)));
 }
 
 Task<> load_state(Scheduler& scheduler) {
@@ -189,7 +200,10 @@ Task<> judge(Scheduler& scheduler, JoinedSample joined) {
         WEIR_CO_CHECK(announce(scheduler, announcement));
     }
     WEIR_CO_CHECK(save(scheduler));
-    answer(Acknowledgement{.recording = joined.recording, .sequence = joined.sequence, .verdict = verdict});
+    answer(Acknowledgement{.recording = joined.recording,
+                           .unqueued_count = detector.unqueued_count,
+                           .sequence = joined.sequence,
+                           .verdict = verdict});
 }
 
 Task<> end_recording(Scheduler& scheduler, RecordingEnd end) {
@@ -225,7 +239,8 @@ Task<> serve_acquisition(Scheduler& scheduler) {
     const StreamPlace& place = detector.progression.place;
     answer(Resume{.place = place, .learned_before = detector.learned_before});
     if (place.next_sequence > 0)
-        answer(Acknowledgement{place.recording, place.next_sequence - 1, detector.model.last()});
+        answer(Acknowledgement{place.recording, detector.unqueued_count, place.next_sequence - 1,
+                               detector.model.last()});
     for (;;) {
         if (detector.answers_size > 0) {
             const auto bytes =
@@ -276,7 +291,7 @@ Task<> serve_supervisor(Scheduler&) {
 Task<> detect(Scheduler& scheduler) {
     WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
     WEIR_CO_CHECK(detector.reporter.open());
-    WEIR_CO_TRY(detector.queue, weir::PipeWriter::adopt(queue_descriptor));
+    WEIR_CO_TRY(detector.queue, weir::MessageQueueWriter::adopt(queue_descriptor));
     auto loaded = co_await load_state(scheduler);
     if (loaded) {
         const auto outcome = co_await weir::first_of(quit.next(), serve_supervisor(scheduler),

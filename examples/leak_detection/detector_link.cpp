@@ -101,6 +101,7 @@ Task<> take_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
             if (acknowledgement->recording != state.options.number) continue;
             const JoinedSample* const joined = state.outbox.acknowledge(acknowledgement->sequence);
             if (joined == nullptr) continue;
+            state.unqueued_count = acknowledgement->unqueued_count;
             const Verdict& verdict = acknowledgement->verdict;
             state.progress = {.recording = state.options.number,
                               .paused = state.operation.paused,

@@ -32,7 +32,7 @@ inline constexpr std::string_view state_name = "detector.state";
 // What the supervisor hands down, by descriptor.
 inline constexpr int recording_descriptor = 3;
 inline constexpr int lock_descriptor = 4;
-inline constexpr int queue_descriptor = 5;   // of announcements
+inline constexpr int queue_descriptor = 5;   // a message queue of announcements
 inline constexpr int points_descriptor = 6;  // a pipe that keeps each write apart
 inline constexpr int page_descriptor = 7;    // listens
 

@@ -83,7 +83,30 @@ struct HeldPipe {
     }
 };
 
-HeldPipe queue;
+/// The queue of announcements. It is held by descriptors alone: it has no name any more, and is gone when the last
+/// process is that has it open.
+struct HeldQueue {
+    static constexpr std::uint32_t depth = 8;
+    int reader = -1;
+    int writer = -1;
+
+    weir::Result<void> open() {
+        BoundedText<32> text{"weir-leak/"};
+        WEIR_TRY(const auto name, weir::Name::make(text.append(::getpid()).view()));
+        std::ignore = weir::MessageQueue::unlink(name);  // of a process that died in this function
+        WEIR_TRY(auto receiving,
+                 weir::MessageQueueReader::create(
+                     name, {.depth = depth, .message_size = announcement_bytes, .exclusive = true}));
+        auto sending = weir::MessageQueueWriter::open(name);
+        std::ignore = weir::MessageQueue::unlink(name);
+        if (!sending) return weir::failure(sending.error());
+        reader = receiving.release();
+        writer = sending->release();
+        return {};
+    }
+};
+
+HeldQueue queue;
 HeldPipe points;
 ListeningSocket page;
 
@@ -375,8 +398,11 @@ bool prepare() {
     }
     if (error.empty()) error = check_program(program_directory, "weir-leak-acquisition", run_as);
     if (error.empty() && !state.read_settings()) return false;
-    if (error.empty() && !(queue.open() && points.open()))
-        error.append("making pipes: ").append(std::strerror(errno));
+    if (error.empty() && !points.open()) error.append("making a pipe: ").append(std::strerror(errno));
+    if (error.empty()) {
+        if (const auto opened = queue.open(); !opened)
+            error.append(text_of("the queue of announcements", opened.error()).view());
+    }
     if (error.empty() && page_is_built && !state.scores()) {
         page = listen_at(state.options.listen, state.options.page_port);
         error.append(page.error.view());

@@ -7,7 +7,7 @@
 //   detector -> acquisition (the same stream)     Resume, then an Acknowledgement per sample; RecordingEnd
 //   acquisition -> supervisor (a pipe)            Notice, Progress, Operation, StreamFailure
 //   detector -> supervisor (a pipe)               Notice, Announcement, Figures
-//   detector -> alarm server                      Announcement (the queue), Point (a pipe)
+//   detector -> alarm server                      Announcement (a message queue), Point (a pipe)
 //   alarm server -> supervisor (a pipe)           Notice
 //   supervisor -> acquisition (a pipe)            Operation
 //   supervisor -> alarm server (a pipe)           Announcement… (those so far), then ClientLimit; ClientLimit at any time
@@ -88,6 +88,8 @@ struct JoinedSample {
 /// The sample was judged, and the state that knows it is saved.
 struct Acknowledgement {
     std::uint32_t recording = 0;
+    std::uint32_t unqueued_count =
+        0;  // announcements that the queue had no room for, in this detector's life
     std::uint64_t sequence = 0;
     Verdict verdict;
 
@@ -219,8 +221,8 @@ inline constexpr std::size_t stream_end_bytes = record_header_bytes + 16;
 inline constexpr std::size_t stream_failure_bytes = record_header_bytes + 8 + StreamFailure::text_bytes_max;
 // recording 4, labels 1, missing 1, reserved 2, sequence 8, time 8, values
 inline constexpr std::size_t joined_sample_bytes = record_header_bytes + 24 + 8 * signals_count;
-// recording 4, phase 1, anomaly 1, alarm 1, change 1, sequence 8, statistic 8, threshold 8
-inline constexpr std::size_t acknowledgement_bytes = record_header_bytes + 32;
+// recording 4, phase 1, anomaly 1, alarm 1, change 1, unqueued 4, reserved 4, sequence 8, statistic 8, threshold 8
+inline constexpr std::size_t acknowledgement_bytes = record_header_bytes + 40;
 // recording 4, learned before 1, reserved 3, next sequence 8
 inline constexpr std::size_t resume_bytes = record_header_bytes + 16;
 // factor 8

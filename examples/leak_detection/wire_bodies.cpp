@@ -60,6 +60,8 @@ void put_body(ByteWriter& writer, const Acknowledgement& acknowledgement) {
     writer.put(static_cast<std::uint8_t>(verdict.anomaly));
     writer.put(static_cast<std::uint8_t>(verdict.alarm));
     writer.put(static_cast<std::uint8_t>(verdict.change));
+    writer.put(acknowledgement.unqueued_count);
+    put_reserved(writer, 4);
     writer.put(acknowledgement.sequence);
     writer.put(verdict.statistic);
     writer.put(verdict.threshold);
@@ -238,6 +240,8 @@ void take_body(Taken& taken, Acknowledgement& acknowledgement) {
     verdict.anomaly = taken.flag();
     verdict.alarm = taken.flag();
     verdict.change = static_cast<AlarmLogic::Change>(taken.at_most(2));
+    acknowledgement.unqueued_count = taken.integer<std::uint32_t>();
+    taken.reserved(4);
     acknowledgement.sequence = taken.integer<std::uint64_t>();
     verdict.statistic = taken.finite();
     verdict.threshold = taken.finite();

@@ -157,21 +157,46 @@ std::vector<std::string> Folder::names() const {
     return names;
 }
 
-std::string simulated_recording(std::uint64_t seed, std::int64_t leak_at_s, int samples) {
+namespace {
+
+std::string recording_header() {
     std::string text{"datetime"};
     for (const auto name : signal_names) text.append(";").append(name);
-    text += ";anomaly;changepoint\n";
+    return text + ";anomaly;changepoint\n";
+}
+
+void append_line(std::string& text, const Sample& sample) {
+    text += format_datetime(1'600'000'000 + sample.time_s).view();
+    for (const double value : sample.values) {
+        std::array<char, 32> digits;
+        const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+        text.append(";").append(digits.data(), end);
+    }
+    text += sample.labels.anomaly ? ";1.0" : ";0.0";
+    text += sample.labels.changepoint ? ";1.0\n" : ";0.0\n";
+}
+
+}  // namespace
+
+std::string simulated_recording(std::uint64_t seed, std::int64_t leak_at_s, int samples) {
+    std::string text = recording_header();
     LoopModel loop{{.seed = seed, .leak_at_s = leak_at_s}};
+    for (int i = 0; i < samples; ++i) append_line(text, loop.next());
+    return text;
+}
+
+std::string unsteady_recording(int episodes, int samples) {
+    constexpr int learning = 400;
+    constexpr int period = 100;
+    constexpr int length = 40;
+    std::string text = recording_header();
+    LoopModel loop{{.seed = 1, .leak_at_s = std::nullopt}};
     for (int i = 0; i < samples; ++i) {
-        const Sample sample = loop.next();
-        text += format_datetime(1'600'000'000 + sample.time_s).view();
-        for (const double value : sample.values) {
-            std::array<char, 32> digits;
-            const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-            text.append(";").append(digits.data(), end);
-        }
-        text += sample.labels.anomaly ? ";1.0" : ";0.0";
-        text += sample.labels.changepoint ? ";1.0\n" : ";0.0\n";
+        Sample sample = loop.next();
+        const int episode = (i - learning) / period;
+        if (i >= learning && episode < episodes && (i - learning) % period < length)
+            sample.values[index_of(Signal::flow)] *= 0.5;
+        append_line(text, sample);
     }
     return text;
 }

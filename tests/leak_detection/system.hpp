@@ -34,6 +34,10 @@ private:
 /// The recording that the simulated loop would make: labelled, `samples` lines.
 std::string simulated_recording(std::uint64_t seed, std::int64_t leak_at_s, int samples);
 
+/// A recording in which the flow falls for 40 samples of each 100 after the learning, `episodes` times: each raises an
+/// alarm and clears it again. `samples` lines.
+std::string unsteady_recording(int episodes, int samples);
+
 /// Whether this test runs under an emulator of another machine, where a process takes long to start.
 bool emulated();
 

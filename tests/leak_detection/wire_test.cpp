@@ -30,6 +30,7 @@ const std::vector<Record>& one_of_each() {
                      .sample = {1'583'077'446, {1, 2, 3, 4, 5, 6, 7, 8}, {false, true}},
                      .missing = 0x81},
         Acknowledgement{.recording = 3,
+                        .unqueued_count = 2,
                         .sequence = 511,
                         .verdict = {Phase::watching, true, true, AlarmLogic::Change::raised, 141.5, 59.25}},
         Resume{.place = {3, 512}, .learned_before = true},
