@@ -102,13 +102,14 @@ long attempt_now(const Operation& operation) noexcept {
     return -EINVAL;
 }
 
-void DescriptorTable::start(std::span<DescriptorEntry> entries) noexcept {
-    WEIR_ASSERT(count_ == 0);
+void DescriptorTable::start(std::span<DescriptorEntry> entries, std::size_t reserved) noexcept {
+    WEIR_ASSERT(count_ == 0 && reserved <= entries.size());
     entries_ = entries;
+    reserved_ = reserved;
     free_ = nullptr;
-    for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-        entry->next_free = free_;
-        free_ = &*entry;
+    for (std::size_t i = capacity(); i > 0; --i) {
+        entries[i - 1].next_free = free_;
+        free_ = &entries[i - 1];
     }
 }
 

@@ -44,7 +44,7 @@ sys::Fault SimulatedBackend::next(sys::Call call, int, std::size_t size) noexcep
     if (call == sys::Call::accept && happens(options_.no_files)) return {.error = EMFILE};
     if (happens(options_.would_block)) return {.error = EAGAIN};
     // Only byte streams may be cut: an eventfd or a datagram is whole or not at all.
-    if (attempted_->by_queue && size > 1 && happens(options_.short_transfer))
+    if (attempted_->by_queue && !attempted_->whole && size > 1 && happens(options_.short_transfer))
         fault.size_max = 1 + static_cast<std::size_t>(draw() % (size - 1));
     return fault;
 }

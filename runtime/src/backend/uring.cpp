@@ -128,9 +128,16 @@ void UringBackend::cancel(Operation& operation) noexcept {
     if (operation.cancelling) return;
     operation.cancelling = true;
     if (operation.unseen == 0) return;  // it completes within this very wait()
+    submit_cancel(operation);
+}
+
+// Where the kernel has no memory for it now, the next wait() tries again.
+void UringBackend::submit_cancel(Operation& operation) noexcept {
     io_uring_sqe* const sqe = entry_for_submission();
-    // Out of memory in the kernel: the operation stays in flight until it completes by itself.
-    if (sqe == nullptr) return;
+    if (sqe == nullptr) {
+        uncancelled_.push_back(operation);
+        return;
+    }
     if (operation.unseen == 0) {
         // Making room for the cancel collected the operation itself: it is done.
         ::io_uring_prep_nop(sqe);
@@ -143,6 +150,7 @@ void UringBackend::cancel(Operation& operation) noexcept {
 }
 
 void UringBackend::finish(Operation& operation) noexcept {
+    if (operation.linked()) operation.unlink();  // it was faster than its cancel
     operation.entry->waiting_in(operation.direction()) = nullptr;
     --in_flight_;
     operation.done(operation);
@@ -191,7 +199,15 @@ void UringBackend::collect() noexcept {
     }
 }
 
+void UringBackend::submit_late_cancels() noexcept {
+    List<OperationLinks> late;
+    while (!uncancelled_.empty()) late.push_back(uncancelled_.pop_front());
+    while (!late.empty()) submit_cancel(static_cast<Operation&>(late.pop_front()));
+}
+
 Result<void> UringBackend::wait(Instant until) noexcept {
+    if (!uncancelled_.empty()) [[unlikely]]
+        submit_late_cancels();
     io_uring_cqe* cqe = nullptr;
     int status;
     if (until == never) {

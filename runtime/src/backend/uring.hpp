@@ -35,10 +35,13 @@ private:
     [[nodiscard]] io_uring_sqe* entry_for_submission() noexcept;
     [[nodiscard]] long queue(Operation& operation, bool transfer) noexcept;
     void on_completion(std::uint64_t tag, int result) noexcept;
+    void submit_cancel(Operation& operation) noexcept;
+    void submit_late_cancels() noexcept;
     void finish(Operation& operation) noexcept;
     void collect() noexcept;
 
     io_uring ring_{};
+    List<OperationLinks> uncancelled_;  // cancels for which there was no room
     bool started_ = false;
     std::size_t in_flight_ = 0;
 };

@@ -74,8 +74,14 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         }
         void* const entries_storage = storage_ + layout.descriptors;  // 16-aligned by storage_layout()
         auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
-        for (std::size_t i = 0; i < budget_.descriptors; ++i) ::new (entries + i) DescriptorEntry;
-        descriptors_.start({entries, budget_.descriptors});
+        const std::size_t link_entries = LinkTable::entries_of(budget_.links);
+        const std::size_t entries_count = budget_.descriptors + link_entries;
+        for (std::size_t i = 0; i < entries_count; ++i) ::new (entries + i) DescriptorEntry;
+        descriptors_.start({entries, entries_count}, link_entries);
+        void* const slots_storage = storage_ + layout.links;
+        auto* const slots = static_cast<LinkSlot*>(slots_storage);
+        for (std::size_t i = 0; i < budget_.links; ++i) ::new (slots + i) LinkSlot;
+        links_.start(*this, {slots, budget_.links}, {entries + budget_.descriptors, link_entries});
         memory_started_ = true;
     }
     WEIR_ASSERT(backend_size_max() <= backend_storage_.size());
@@ -122,8 +128,17 @@ void Scheduler::run_root() noexcept {
 }
 
 void Scheduler::finish_root() noexcept {
+    close_links();
     if (root_->asked_to_stop) stop_ended();
     std::exchange(root_, nullptr)->~RootState();
+}
+
+// Those that were closed while the root task ended still have operations in flight, whose descriptors are open. They
+// were asked to end: it takes one more entry into the kernel.
+void Scheduler::close_links() noexcept {
+    for (links_.free_closed(); links_.closing(); links_.free_closed()) {
+        if (!backend_->wait(never)) return;
+    }
 }
 
 Result<bool> Scheduler::run_ready() noexcept {
@@ -165,6 +180,7 @@ Instant Scheduler::time_of_turn() const noexcept {
 
 Result<void> Scheduler::turn(bool may_wait) noexcept {
     turn_time = time_of_turn();
+    links_.free_closed();
     timers.fire_due(turn_time, timers_max);
     run_items();
     if (root_->item.done) return {};
@@ -227,8 +243,11 @@ Usage Scheduler::usage() const noexcept {
         .descriptors = descriptors_.count(),
         .descriptors_peak = descriptors_.peak(),
         .descriptors_max = descriptors_.capacity(),
+        .links = links_.count(),
+        .links_peak = links_.peak(),
+        .links_max = links_.capacity(),
         .timers = timers.count(),
-        .operations = backend_ != nullptr ? backend_->in_flight() : 0,
+        .operations = backend_ != nullptr ? backend_->in_flight() - links_.watching() : 0,
         .tasks_started = tasks_started,
         .classes = {},
     };

@@ -90,6 +90,7 @@ struct Operation : ListNode<OperationLinks> {
 
     Verb verb = Verb::readable;
     bool by_queue = false;    ///< the kernel's queue may do the transfer itself (pipes and stream sockets)
+    bool whole = false;       ///< an eventfd: never moved in parts
     bool cancelling = false;  ///< the backend's own: cancel() was called
     std::uint8_t unseen = 0;  ///< the backend's own: completions that are still to come
     DescriptorEntry* entry = nullptr;
@@ -110,7 +111,8 @@ public:
     DescriptorTable(const DescriptorTable&) = delete;
     DescriptorTable& operator=(const DescriptorTable&) = delete;
 
-    void start(std::span<DescriptorEntry> entries) noexcept;
+    /// The last `reserved` of `entries` are only found, never taken: they belong to somebody else.
+    void start(std::span<DescriptorEntry> entries, std::size_t reserved = 0) noexcept;
 
     /// For a handle. Where somebody awaits readiness of the same descriptor it is that entry, since the kernel registers
     /// a descriptor once. Null when the table is full.
@@ -131,7 +133,8 @@ public:
         DescriptorEntry& entry = entries_[index];
         return entry.fd >= 0 && entry.generation == generation ? &entry : nullptr;
     }
-    [[nodiscard]] std::size_t capacity() const noexcept { return entries_.size(); }
+    /// Without the reserved ones.
+    [[nodiscard]] std::size_t capacity() const noexcept { return entries_.size() - reserved_; }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
 
@@ -139,6 +142,7 @@ private:
     [[nodiscard]] DescriptorEntry* find_fd(int fd) noexcept;
 
     std::span<DescriptorEntry> entries_;
+    std::size_t reserved_ = 0;
     DescriptorEntry* free_ = nullptr;
     std::size_t count_ = 0;
     std::size_t foreign_count_ = 0;  // without any, take() need not look

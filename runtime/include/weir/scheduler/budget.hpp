@@ -5,6 +5,7 @@
 
 #include "weir/backend/operation.hpp"
 #include "weir/coro/frame_pool.hpp"
+#include "weir/scheduler/link_table.hpp"
 
 #include "weir/core/timer_wheel.hpp"
 
@@ -25,6 +26,9 @@ struct Budget {
     std::uint32_t submissions = 64;
     /// Descriptors on which tasks wait at some time (handles that were awaited, plus readable()/writable()).
     std::uint32_t descriptors = 64;
+    /// Attachments to other processes at one time: one for each client of a name served here, one for each name
+    /// served, one for each name opened. Their descriptors are not among those above.
+    std::uint32_t links = 2;
     /// Buckets per level of the timer wheel, a power of two from 16 to 65,536; see core/timer_wheel.hpp.
     std::uint32_t timer_slots = 32;
     /// How long a stopped program may take to end before run_main names the tasks that live and exits; 0: for ever.
@@ -34,17 +38,21 @@ struct Budget {
     std::uint32_t hold_warning_ms = 0;
 };
 
-/// For a small service: about 20 KiB in all.
+/// For a small service: about 21 KiB in all.
 inline constexpr Budget small_budget{
-    .frame_bytes = 16 * 1024, .submissions = 32, .descriptors = 32, .timer_slots = 16};
+    .frame_bytes = 16 * 1024, .submissions = 32, .descriptors = 32, .links = 2, .timer_slots = 16};
 /// For thousands of clients: about 4.2 MiB in all.
-inline constexpr Budget large_budget{
-    .frame_bytes = 4 * 1024 * 1024, .submissions = 512, .descriptors = 4'096, .timer_slots = 256};
+inline constexpr Budget large_budget{.frame_bytes = 4 * 1024 * 1024,
+                                     .submissions = 512,
+                                     .descriptors = 4'096,
+                                     .links = 64,
+                                     .timer_slots = 256};
 
 /// Where each part lies in a scheduler's storage.
 struct StorageLayout {
     std::size_t frames;       ///< offset of the frame arena, 16-aligned
-    std::size_t descriptors;  ///< offset of the descriptor entries
+    std::size_t descriptors;  ///< offset of the descriptor entries, those of the links behind the others
+    std::size_t links;        ///< offset of the link table's slots
     std::size_t timers;       ///< offset of the timer wheel
     std::size_t size;         ///< bytes in all
 };
@@ -55,7 +63,9 @@ struct StorageLayout {
     StorageLayout layout{};
     layout.frames = 0;
     layout.descriptors = aligned(budget.frame_bytes);
-    layout.timers = aligned(layout.descriptors + budget.descriptors * sizeof(DescriptorEntry));
+    const std::size_t entries = budget.descriptors + LinkTable::entries_of(budget.links);
+    layout.links = aligned(layout.descriptors + entries * sizeof(DescriptorEntry));
+    layout.timers = aligned(layout.links + budget.links * sizeof(LinkSlot));
     layout.size = aligned(layout.timers + TimerWheel::storage_size(budget.timer_slots));
     return layout;
 }

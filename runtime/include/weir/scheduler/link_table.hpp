@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <new>
 #include <span>
-#include <type_traits>
+#include <utility>
 
 namespace weir {
 
@@ -41,10 +41,10 @@ struct LinkKind {
     void (*on_free)(LinkSlot& slot) noexcept;
 };
 
-class LinkSlot {
+class LinkSlot : private Timer {
 public:
     static constexpr unsigned watches_max = 3;
-    static constexpr std::size_t state_size = sizeof(void*) == 8 ? 224 : 176;
+    static constexpr std::size_t state_size = 192;
 
     LinkSlot() noexcept;
     LinkSlot(const LinkSlot&) = delete;
@@ -79,6 +79,7 @@ public:
     /// on_timer after `span`; an armed timer is set anew.
     void arm_timer(Duration span) noexcept;
     void disarm_timer() noexcept;
+    [[nodiscard]] bool timer_armed() const noexcept { return armed(); }
 
     /// Ends everything; descriptors stay open, and the state stays, until the operations have ended. Nothing is told
     /// any more but on_free. Idempotent. Never calls on_free itself, so that it may be called from anywhere.
@@ -91,15 +92,11 @@ private:
     struct Watch : Operation {
         LinkSlot* slot = nullptr;
     };
-    struct Alarm : Timer {
-        explicit Alarm(LinkSlot& owner) noexcept;
-        LinkSlot& slot;
-    };
     static void done(Operation& operation) noexcept;
+    static void fired(Timer& timer) noexcept;
     long submit(unsigned watch) noexcept;
 
     std::array<Watch, watches_max> watches_;
-    Alarm alarm_;
     LinkTable* table_ = nullptr;
     const LinkKind* kind_ = nullptr;  // null while it is free
     LinkSlot* next_ = nullptr;        // of the free ones, or of those that close

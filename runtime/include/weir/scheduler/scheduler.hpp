@@ -31,8 +31,11 @@ struct Usage {
     std::size_t descriptors;
     std::size_t descriptors_peak;
     std::size_t descriptors_max;  ///< Budget::descriptors
-    std::size_t timers;           ///< armed now
-    std::size_t operations;       ///< in flight now
+    std::size_t links;            ///< slots of the link table that are taken, or still closing
+    std::size_t links_peak;
+    std::size_t links_max;   ///< Budget::links
+    std::size_t timers;      ///< armed now
+    std::size_t operations;  ///< that tasks wait for now
     std::uint64_t tasks_started;
     std::array<FrameUsage, FramePool::class_count> classes;
 };
@@ -152,6 +155,7 @@ public:
 
     [[nodiscard]] Backend& backend() noexcept { return *backend_; }
     [[nodiscard]] DescriptorTable& descriptors() noexcept { return descriptors_; }
+    [[nodiscard]] LinkTable& links() noexcept { return links_; }
     /// run_main's: when a stopped program outlives its grace, dump the tasks and exit(70) instead of going on.
     void exit_when_stuck() noexcept { exits_when_stuck_ = true; }
 
@@ -179,12 +183,14 @@ private:
     [[nodiscard]] Instant patience_ends() const noexcept;
     [[nodiscard]] Instant wait_until() const noexcept;
     void finish_root() noexcept;
+    void close_links() noexcept;
     void on_stuck() noexcept;
 
     Budget budget_;
     std::byte* storage_;
     Backend* backend_ = nullptr;
     DescriptorTable descriptors_;
+    LinkTable links_;
     RootState* root_ = nullptr;  // in root_storage_ while a root task lives
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;

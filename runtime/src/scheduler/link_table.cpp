@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include "weir/scheduler/link_table.hpp"
+
+#include "weir/scheduler/scheduler.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace weir {
+
+LinkSlot::LinkSlot() noexcept : Timer(fired) {
+    for (Watch& watch : watches_) {
+        watch.slot = this;
+        watch.done = done;
+    }
+}
+
+void LinkSlot::set_fd(unsigned watch, Fd fd) noexcept {
+    DescriptorEntry& entry = table_->entry_of(*this, watch);
+    WEIR_ASSERT(entry.fd < 0 && fd);
+    entry.fd = fd.release();
+    ++entry.generation;
+    entry.nonblocking = true;
+    entry.armed = 0;
+    entry.untried = 0;
+    watches_[watch].entry = &entry;
+}
+
+int LinkSlot::fd(unsigned watch) const noexcept {
+    return table_->entry_of(*this, watch).fd;
+}
+
+bool LinkSlot::watching(unsigned watch) const noexcept {
+    const DescriptorEntry& entry = table_->entry_of(*this, watch);
+    return entry.busy();
+}
+
+long LinkSlot::submit(unsigned watch) noexcept {
+    WEIR_ASSERT(!closing_ && !watching(watch));
+    const long submitted = scheduler().backend().submit(watches_[watch]);
+    if (submitted == 0) ++table_->watching_;
+    return submitted;
+}
+
+long LinkSlot::watch_readable(unsigned watch) noexcept {
+    Watch& operation = watches_[watch];
+    operation.verb = Operation::Verb::readable;
+    operation.by_queue = operation.whole = false;
+    return submit(watch);
+}
+
+long LinkSlot::watch_counter(unsigned watch) noexcept {
+    Watch& operation = watches_[watch];
+    operation.verb = Operation::Verb::read;
+    operation.by_queue = operation.whole = true;
+    operation.data = &counter_;
+    operation.size = sizeof(counter_);
+    return submit(watch);
+}
+
+void LinkSlot::done(Operation& operation) noexcept {
+    auto& watch = static_cast<Watch&>(operation);
+    LinkSlot& slot = *watch.slot;
+    --slot.table_->watching_;
+    if (slot.closing_) return;
+    slot.kind_->on_event(slot, static_cast<unsigned>(&watch - slot.watches_.data()), operation.result);
+}
+
+void LinkSlot::fired(Timer& timer) noexcept {
+    auto& slot = static_cast<LinkSlot&>(timer);
+    slot.kind_->on_timer(slot);
+}
+
+void LinkSlot::arm_timer(Duration span) noexcept {
+    disarm_timer();
+    scheduler().timers.arm(*this, after(scheduler().now(), span));
+}
+
+void LinkSlot::disarm_timer() noexcept {
+    if (armed()) scheduler().timers.disarm(*this);
+}
+
+void LinkSlot::close() noexcept {
+    if (closing_) return;
+    closing_ = true;
+    disarm_timer();
+    next_ = table_->closing_;
+    table_->closing_ = this;
+    for (unsigned watch = 0; watch < watches_max; ++watch) {
+        if (watching(watch)) scheduler().backend().cancel(watches_[watch]);
+    }
+}
+
+Scheduler& LinkSlot::scheduler() noexcept {
+    return *table_->scheduler_;
+}
+
+void LinkTable::start(Scheduler& scheduler, std::span<LinkSlot> slots,
+                      std::span<DescriptorEntry> entries) noexcept {
+    WEIR_ASSERT(entries.size() == entries_of(slots.size()));
+    scheduler_ = &scheduler;
+    slots_ = slots;
+    entries_ = entries;
+    for (std::size_t i = slots.size(); i > 0; --i) {
+        slots[i - 1].table_ = this;
+        slots[i - 1].next_ = free_;
+        free_ = &slots[i - 1];
+    }
+}
+
+DescriptorEntry& LinkTable::entry_of(const LinkSlot& slot, unsigned watch) noexcept {
+    const auto index = static_cast<std::size_t>(&slot - slots_.data());
+    return entries_[index * LinkSlot::watches_max + watch];
+}
+
+LinkSlot* LinkTable::take(const LinkKind& kind) noexcept {
+    LinkSlot* const slot = free_;
+    if (slot == nullptr) return nullptr;
+    free_ = slot->next_;
+    slot->next_ = nullptr;
+    slot->kind_ = &kind;
+    slot->closing_ = false;
+    peak_ = std::max(peak_, ++count_);
+    return slot;
+}
+
+void LinkTable::free_those_that_ended() noexcept {
+    LinkSlot* slot = std::exchange(closing_, nullptr);
+    while (slot != nullptr) {
+        LinkSlot* const next = slot->next_;
+        bool ended = true;
+        for (unsigned watch = 0; watch < LinkSlot::watches_max; ++watch) {
+            ended = ended && !slot->watching(watch);
+        }
+        if (!ended) {
+            slot->next_ = closing_;
+            closing_ = slot;
+        } else {
+            for (unsigned watch = 0; watch < LinkSlot::watches_max; ++watch) {
+                DescriptorEntry& entry = entry_of(*slot, watch);
+                if (entry.fd < 0) continue;
+                scheduler_->backend().forget(entry);
+                Fd(std::exchange(entry.fd, -1)).close();
+            }
+            if (slot->kind_->on_free != nullptr) slot->kind_->on_free(*slot);
+            slot->kind_ = nullptr;
+            slot->next_ = free_;
+            free_ = slot;
+            --count_;
+        }
+        slot = next;
+    }
+}
+
+}  // namespace weir
