@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+//
+// Records of bytes, each of any length up to half the ring.
+//
+// A record is a header of eight bytes and its payload, padded to eight, in one piece. What does not fit before the
+// end of the data is preceded by a pad that fills it up; since a record takes at most half the ring, pad and record
+// together always fit. Cursors count bytes and are multiples of eight.
+//
+// The header repeats where it stands, so a reader tells a record from what lay there a lap ago. It is read once, and
+// every number in it checked against what was committed, before any of it is used.
+#pragma once
+
+#include "weir/ipc/ring/cursors.hpp"
+
+namespace weir::ipc::ring {
+
+inline constexpr std::uint32_t ring_bytes_max = 1U << 30;
+inline constexpr std::uint32_t ring_bytes_min = 64;
+
+/// What a record of `size` bytes takes of the ring.
+[[nodiscard]] constexpr std::uint32_t record_units(std::uint32_t size) noexcept {
+    return static_cast<std::uint32_t>(sizeof(RecordHeader)) + ((size + 7U) & ~7U);
+}
+/// The longest record of a ring.
+[[nodiscard]] constexpr std::uint32_t record_size_max(std::uint32_t ring_bytes) noexcept {
+    return ring_bytes / 2 - static_cast<std::uint32_t>(sizeof(RecordHeader));
+}
+static_assert(record_units(record_size_max(ring_bytes_max)) == ring_bytes_max / 2);
+static_assert(record_units(0) == 8 && record_units(1) == 16 && record_units(8) == 16);
+
+// Kinds, in the low three bits of the mark, which a cursor leaves free. 0 is none, so that zeroed memory is no record.
+inline constexpr std::uint32_t record_kind = 1;
+inline constexpr std::uint32_t pad_kind = 2;
+
+template <class Atomics>
+class RecordProducer : public Producer<Atomics> {
+public:
+    RecordProducer() noexcept = default;
+    RecordProducer(Words<Atomics>& own, const Words<Atomics>& peer, typename Atomics::Data data,
+                   std::uint32_t ring_bytes) noexcept
+        : Producer<Atomics>(own, peer, ring_bytes), data_(data) {}
+
+    /// What has to be free before a record of `size` bytes can be written: with a pad, more than it takes itself.
+    /// `size` is at most record_size_max().
+    [[nodiscard]] std::uint32_t needed(std::uint32_t size) const noexcept {
+        const std::uint32_t units = record_units(size);
+        return units <= this->to_end() ? units : units + this->to_end();
+    }
+    /// Where the payload will lie; needed(size) is free.
+    [[nodiscard]] std::uint32_t payload_offset(std::uint32_t size) const noexcept {
+        const std::uint32_t at = record_units(size) <= this->to_end() ? this->offset() : 0;
+        return at + static_cast<std::uint32_t>(sizeof(RecordHeader));
+    }
+    /// Ends a record that was reserved with `reserved` bytes and filled with the first `size`. Not yet published.
+    void finish(std::uint32_t reserved, std::uint32_t size) noexcept {
+        if (record_units(reserved) > this->to_end()) {
+            const std::uint32_t left = this->to_end();
+            Atomics::write_header(
+                data_, this->offset(),
+                {left - static_cast<std::uint32_t>(sizeof(RecordHeader)), this->position() | pad_kind},
+                Site::pad_header);
+            this->advance(left);
+        }
+        Atomics::write_header(data_, this->offset(), {size, this->position() | record_kind},
+                              Site::record_header);
+        this->advance(record_units(size));
+    }
+
+private:
+    typename Atomics::Data data_{};
+};
+
+template <class Atomics>
+class RecordConsumer : public Consumer<Atomics> {
+public:
+    RecordConsumer() noexcept = default;
+    RecordConsumer(Words<Atomics>& own, const Words<Atomics>& peer, typename Atomics::ConstData data,
+                   std::uint32_t ring_bytes) noexcept
+        : Consumer<Atomics>(own, peer, ring_bytes), data_(data) {}
+
+    struct Record {
+        std::uint32_t offset;  ///< of the payload
+        std::uint32_t size;
+    };
+
+    /// Takes the next record. The caller saw that something is there. False if the headers are impossible.
+    [[nodiscard]] bool take(Record& record) noexcept {
+        for (int pads = 0;; ++pads) {
+            const RecordHeader header = Atomics::read_header(data_, this->offset());
+            if (header.mark == (this->position() | record_kind)) [[likely]] {
+                if (header.size > record_size_max(this->capacity())) return false;
+                const std::uint32_t units = record_units(header.size);
+                if (units > this->known() || units > this->to_end()) return false;
+                record = {this->offset() + static_cast<std::uint32_t>(sizeof(RecordHeader)), header.size};
+                this->advance(units);
+                return true;
+            }
+            const std::uint32_t left = this->to_end();
+            if (header.mark != (this->position() | pad_kind) || pads > 0) return false;
+            if (header.size != left - sizeof(RecordHeader)) return false;
+            if (left >= this->known()) return false;  // a pad is committed with the record behind it
+            this->advance(left);
+        }
+    }
+
+private:
+    typename Atomics::ConstData data_{};
+};
+
+}  // namespace weir::ipc::ring
