@@ -176,6 +176,79 @@ TEST_CASE("a write cancelled while it waits for room has written nothing") {
     });
 }
 
+// The kernel calls an eventfd writable while 1 fits, whatever the count that waits.
+struct NearlyFullEventFd {
+    static constexpr std::uint64_t filled = ~std::uint64_t{0} - 3;  // 2 fit
+    NearlyFullEventFd() : fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        REQUIRE(::write(fd.get(), &filled, sizeof(filled)) == sizeof(filled));
+    }
+    void empty() const {
+        std::uint64_t count = 0;
+        REQUIRE(::read(fd.get(), &count, sizeof(count)) == sizeof(count));
+    }
+    Fd fd;
+};
+
+TEST_CASE("a wait for more room than a writable descriptor has is no loop") {
+    for_each_seed([](std::uint64_t seed) {
+        BareBackend backend(seed);
+        const NearlyFullEventFd event;
+        DescriptorEntry& entry = backend.entry(event.fd);
+        std::uint64_t count = 100;
+        CountedOperation write(entry, Verb::write, &count, sizeof(count));
+        write.by_queue = false;
+        backend.submit(write);
+        const Instant until = after(backend.now(), 2ms);
+        int waits = 0;
+        for (; backend.now() < until; ++waits) backend.wait(until);
+        CHECK(write.times_done == 0);
+        CHECK(waits < 16);
+        event.empty();
+        backend.wait_for(write);
+        backend.look();
+        CHECK(write.times_done == 1);
+        CHECK(write.result == sizeof(count));
+        CHECK(backend->in_flight() == 0);
+        backend.forget(entry);
+    });
+}
+
+TEST_CASE("a wait for more room than a writable descriptor has is cancelled like any other") {
+    for_each_seed([](std::uint64_t seed) {
+        BareBackend backend(seed);
+        const NearlyFullEventFd event;
+        DescriptorEntry& entry = backend.entry(event.fd);
+        std::uint64_t count = 100;
+        for (int round = 0; round < 40; ++round) {
+            CountedOperation write(entry, Verb::write, &count, sizeof(count));
+            write.by_queue = false;
+            backend.submit(write);
+            for (int i = 0; i < round % 4; ++i) backend.wait(Instant::min());
+            const bool emptied_before = round % 5 == 0;
+            if (emptied_before) event.empty();
+            if (round % 3 == 0 && write.times_done == 0) backend.wait(Instant::min());
+            if (write.times_done == 0) backend->cancel(write);
+            if (round % 5 == 1) event.empty();
+            backend.wait_for(write);
+            backend.look();
+            CHECK(write.times_done == 1);
+            CHECK(backend->in_flight() == 0);
+            CHECK_FALSE(entry.busy());
+            const bool written = write.result == static_cast<long>(sizeof(count));
+            CHECK((written || write.result == -ECANCELED));
+            if (round % 5 > 1) CHECK_FALSE(written);
+            // What is in the eventfd tells whether the write was made.
+            if (round % 5 <= 1) {
+                std::uint64_t found = 0;
+                const bool any = ::read(event.fd.get(), &found, sizeof(found)) == sizeof(found);
+                CHECK(any == written);
+                REQUIRE(::write(event.fd.get(), &NearlyFullEventFd::filled, sizeof(found)) == sizeof(found));
+            }
+        }
+        backend.forget(entry);
+    });
+}
+
 TEST_CASE("bytes that come around a cancel are in its result or still in the kernel") {
     for_each_seed([](std::uint64_t seed) {
         BareBackend backend(seed);

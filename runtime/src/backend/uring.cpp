@@ -8,6 +8,10 @@
 // request and reply it is each time, a direct try beforehand would be a system call for nothing: the next few reads
 // are left to the queue at once. Guessing wrong costs time and nothing else.
 //
+// A poll that fired for nothing would fire again at once if what makes the descriptor ready is not what the operation
+// needs: a nearly full eventfd is writable, but not for every count. So the next poll is a lasting one, which fires when
+// something happens, and is ended by a cancel when the operation is through.
+//
 // A cancel is a submission of its own. It may still be queued when its operation completes, and would then hit
 // whatever operation next lives at the same address: so an operation that was cancelled is done only when both
 // completions have been seen. Tags are the operation's address, with the lowest bit set for its cancel.
@@ -78,12 +82,14 @@ io_uring_sqe* UringBackend::entry_for_submission() noexcept {
     return sqe;
 }
 
-long UringBackend::queue(Operation& operation, bool transfer) noexcept {
+long UringBackend::queue(Operation& operation, Means means) noexcept {
     io_uring_sqe* const sqe = entry_for_submission();
     if (sqe == nullptr) return -ENOBUFS;
     const int fd = operation.entry->fd;
     const std::size_t size = std::min(operation.size, transfer_max);
-    if (!transfer) {
+    if (means == Means::lasting_poll) {
+        ::io_uring_prep_poll_multishot(sqe, fd, poll_mask(operation));
+    } else if (means == Means::poll) {
         ::io_uring_prep_poll_add(sqe, fd, poll_mask(operation));
     } else if (operation.verb == Operation::Verb::receive) {
         ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
@@ -116,7 +122,8 @@ long UringBackend::submit(Operation& operation) noexcept {
     }
     operation.cancelling = false;
     operation.unseen = 0;
-    const long queued = queue(operation, moved_by_queue(operation));
+    operation.settled = false;
+    const long queued = queue(operation, moved_by_queue(operation) ? Means::transfer : Means::poll);
     if (queued < 0) return queued;
     WEIR_ASSERT(operation.entry->waiting_in(operation.direction()) == nullptr);
     operation.entry->waiting_in(operation.direction()) = &operation;
@@ -156,36 +163,44 @@ void UringBackend::finish(Operation& operation) noexcept {
     operation.done(operation);
 }
 
-void UringBackend::on_completion(std::uint64_t tag, int result) noexcept {
+void UringBackend::on_completion(std::uint64_t tag, int result, std::uint32_t flags) noexcept {
     if (tag == nop_tag) return;
     auto& operation = *reinterpret_cast<Operation*>(static_cast<std::uintptr_t>(tag & ~cancel_bit));
     WEIR_ASSERT(operation.unseen > 0);
-    --operation.unseen;
-    if ((tag & cancel_bit) == 0) {
-        const bool transfer = moved_by_queue(operation);
-        long outcome = result;
-        // A full buffer means that there is likely more to read.
-        if (transfer && result >= 0 && static_cast<std::size_t>(result) == operation.size)
-            operation.entry->untried = 0;
-        // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
-        if (!transfer && result >= 0) outcome = attempt_now(operation);
-        if (outcome == -EINTR) outcome = -EAGAIN;
-        if (outcome == -EAGAIN) {
-            // Somebody else took it, or this kernel does not wait for a non-blocking descriptor: poll instead.
-            if (operation.cancelling) {
-                outcome = -ECANCELED;
-            } else {
-                const long queued = queue(operation, false);
-                if (queued == 0) {
-                    operation.by_queue = false;
-                    return;
-                }
-                outcome = queued;
+    const bool lasts = (flags & IORING_CQE_F_MORE) != 0;
+    if (!lasts) --operation.unseen;
+    if ((tag & cancel_bit) == 0 && !operation.settled) on_own_completion(operation, result, lasts);
+    if (!lasts && operation.unseen == 0) finish(operation);
+}
+
+void UringBackend::on_own_completion(Operation& operation, int result, bool lasts) noexcept {
+    const bool transfer = moved_by_queue(operation);
+    long outcome = result;
+    // A full buffer means that there is likely more to read.
+    if (transfer && result >= 0 && static_cast<std::size_t>(result) == operation.size)
+        operation.entry->untried = 0;
+    // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
+    if (!transfer && result >= 0) outcome = attempt_now(operation);
+    if (outcome == -EINTR) outcome = -EAGAIN;
+    if (outcome == -EAGAIN) {
+        if (lasts) return;  // until something happens, or its cancel does
+        // Somebody else took it, this kernel does not wait for a non-blocking descriptor, or it takes more than a poll
+        // sees.
+        if (operation.cancelling) {
+            outcome = -ECANCELED;
+        } else {
+            const long queued = queue(operation, transfer ? Means::poll : Means::lasting_poll);
+            if (queued == 0) {
+                operation.by_queue = false;
+                return;
             }
+            outcome = queued;
         }
-        operation.result = outcome;
     }
-    if (operation.unseen == 0) finish(operation);
+    operation.result = outcome;
+    if (!lasts) return;
+    operation.settled = true;
+    if (!operation.cancelling) cancel(operation);
 }
 
 void UringBackend::collect() noexcept {
@@ -194,8 +209,9 @@ void UringBackend::collect() noexcept {
     while (::io_uring_cq_ready(&ring_) > 0 && ::io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
         const std::uint64_t tag = cqe->user_data;
         const int result = cqe->res;
+        const std::uint32_t flags = cqe->flags;
         ::io_uring_cqe_seen(&ring_, cqe);
-        on_completion(tag, result);
+        on_completion(tag, result, flags);
     }
 }
 

@@ -33,8 +33,15 @@ public:
 
 private:
     [[nodiscard]] io_uring_sqe* entry_for_submission() noexcept;
-    [[nodiscard]] long queue(Operation& operation, bool transfer) noexcept;
-    void on_completion(std::uint64_t tag, int result) noexcept;
+    /// How the queue serves an operation.
+    enum class Means : std::uint8_t {
+        transfer,      ///< it moves the data
+        poll,          ///< it tells once that the try is due
+        lasting_poll,  ///< it tells each time that something happens to the descriptor
+    };
+    [[nodiscard]] long queue(Operation& operation, Means means) noexcept;
+    void on_completion(std::uint64_t tag, int result, std::uint32_t flags) noexcept;
+    void on_own_completion(Operation& operation, int result, bool lasts) noexcept;
     void submit_cancel(Operation& operation) noexcept;
     void submit_late_cancels() noexcept;
     void finish(Operation& operation) noexcept;

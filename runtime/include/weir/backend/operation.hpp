@@ -92,6 +92,7 @@ struct Operation : ListNode<OperationLinks> {
     bool by_queue = false;    ///< the kernel's queue may do the transfer itself (pipes and stream sockets)
     bool whole = false;       ///< an eventfd: never moved in parts
     bool cancelling = false;  ///< the backend's own: cancel() was called
+    bool settled = false;     ///< the backend's own: `result` is known, and something is still to come
     std::uint8_t unseen = 0;  ///< the backend's own: completions that are still to come
     DescriptorEntry* entry = nullptr;
     void* data = nullptr;  ///< the buffer, the address to connect to, or a QueueMessage
