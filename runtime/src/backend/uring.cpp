@@ -93,6 +93,8 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
         ::io_uring_prep_poll_add(sqe, fd, poll_mask(operation));
     } else if (operation.verb == Operation::Verb::receive) {
         ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
+        // It was tried in vain just now, or not at all since it would have been: the queue need not try either.
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     } else {
         ::io_uring_prep_read(sqe, fd, operation.data, static_cast<unsigned>(size), 0);
     }
