@@ -93,6 +93,7 @@ class Variant:
 class Row:
     name: str
     what: str
+    unit: str
     goals: list[str]
     variants: dict[str, Variant]
 
@@ -152,7 +153,7 @@ class Row:
         }
         return {
             **figures,
-            "unit": "ns",
+            "unit": self.unit,
             **{f"ratio_{name}": rounded(self.ratio(name), 3) for name in self.variants if name != "weir"},
             "what": self.what,
             "goals": [self.judge(goal) for goal in self.goals],
@@ -168,7 +169,7 @@ class Row:
             if figure is None:
                 print(f"  {variant.name:<12}{'-':>12}      {variant.missing}")
                 continue
-            line = f"  {variant.name:<12}{figure:>12,.1f} ns   ±{variant.spread():.0%}"
+            line = f"  {variant.name:<12}{figure:>12,.1f} {self.unit}   ±{variant.spread():.0%}"
             ratio = self.ratio(variant.name)
             if ratio is not None and variant.name != "weir":
                 line += f"   weir takes {ratio:.2f} times that"
@@ -192,6 +193,7 @@ def read_rows(path: pathlib.Path) -> list[Row]:
         Row(
             entry["name"],
             entry["what"],
+            entry.get("unit", "ns"),
             entry["goals"],
             {name: Variant(name, command.split()) for name, command in entry["variants"].items()},
         )
@@ -222,6 +224,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="runs of each variant (7)")
     parser.add_argument("--cpu", type=int, default=max(cpus), metavar="N", help="the one core that is used")
+    parser.add_argument("--list", action="store_true", help="say which rows these are, and run none")
     parser.add_argument("--check", action="store_true", help="fail unless every goal is known to hold")
     given = parser.parse_args()
     if given.repetitions < 1:
@@ -237,6 +240,10 @@ def main() -> int:
     for row in rows:
         for goal in row.goals:
             row.judge(goal)  # a goal that cannot be read should not cost a run
+    if given.list:
+        for row in rows:
+            print(f"{row.name}: {row.what}")
+        return 0
     if (load := os.getloadavg()[0]) > 0.5:
         print(f"other programs keep this machine busy (load {load:.1f}): expect noise")
     print(f"{given.repetitions} runs of each variant in turn on CPU {given.cpu}, medians; ±: the farthest run")

@@ -52,7 +52,7 @@ class Selection:
         self.checks = [CHECKS[n] for n in names if n in CHECKS]
         if LINTS in names:
             self.checks += [c for c in CHECKS.values() if c.always and c not in self.checks]
-        # Names of suites can be judged only when a build knows them.
+        # Names of suites can be judged only when a build folder is set up: unknown_names().
         self.suites = [n for n in names if n not in CONFIGURATIONS and n not in CHECKS and n != LINTS]
         self.everything = everything
         if everything:
@@ -78,6 +78,17 @@ class Selection:
         for each in [*self.to_build(), *self.configurations, *self.checks]:
             wanted.update(each.purposes)
         return wanted
+
+    def unknown_names(self) -> list[str]:
+        """What names nothing. Setting the builds up is enough to know it: nothing is compiled for a slip of the pen."""
+        if not self.suites:
+            return []
+        there = set()
+        for configuration in self.configurations:
+            if configuration.suites:
+                configurations.configure(configuration)
+                there.update(suites.names(configuration))
+        return [wanted for wanted in self.suites if not any(suites.matching(name, [wanted]) for name in there)]
 
     def suites_of(self, configuration: configurations.Configuration) -> list[str]:
         there = suites.names(configuration)
@@ -125,21 +136,22 @@ def main() -> int:
         return 0
     selection = Selection(asked.names, asked.all)
     configurations.install(selection.purposes(), allowed=not asked.no_install)
+    try:
+        unknown = selection.unknown_names()
+    except configurations.BuildFailed as failure:
+        sys.exit(str(failure))
+    if unknown:
+        sys.exit(f"no suite, configuration or check is called {', '.join(unknown)}: see tools/test --list")
 
     run = Run()
     built = {c.folder for c in selection.to_build() if run.build(c)}
-    unknown = set(selection.suites)
     for configuration in selection.configurations:
         if not configuration.suites or configuration.folder not in built:
-            unknown.clear()
             continue
         chosen = selection.suites_of(configuration)
-        unknown -= {w for w in unknown if any(suites.matching(n, [w]) for n in chosen)}
         if chosen:
             for result in suites.run(configuration, chosen):
                 run.take(result)
-    for name in sorted(unknown):
-        run.take(outcome.of_check(name, False, "no suite, configuration or check has this name: tools/test --list"))
 
     ready = []
     for check in selection.checks:
