@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+//
+// bench_sockets: the servers that use nothing but the kernel.
+
+#include "sockets.hpp"
+
+int main(int argc, char** argv) {
+    constexpr std::array servers{
+        bench::NamedServer{"epoll-loop", bench::serve_by_epoll},
+        bench::NamedServer{"uring-loop", bench::serve_by_uring},
+        bench::NamedServer{"uring-polls", bench::serve_by_uring_polls},
+    };
+    return bench::sockets_main(std::span(argv, static_cast<std::size_t>(argc)), servers);
+}
