@@ -10,6 +10,7 @@
 #include "backend/epoll.hpp"
 
 #include <cerrno>
+#include <utility>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -138,7 +139,16 @@ int EpollBackend::wait_with_timerfd(void* events, int count_max, Instant until) 
     return ::epoll_wait(epoll_.get(), static_cast<epoll_event*>(events), count_max, blocks ? -1 : 0);
 }
 
+// epoll has no shared memory that could be looked at: only time tells. The clock is read here and not in wait(), which
+// most programs call without ever asking this.
+bool EpollBackend::quiet() noexcept {
+    const Instant now = MonotonicClock::now();
+    if (std::exchange(just_waited_, false)) asked_at_ = now;
+    return now - asked_at_ < glance;
+}
+
 Result<void> EpollBackend::wait(Instant until) noexcept {
+    just_waited_ = true;
     epoll_event events[events_max];
     int count;
     if (!has_pwait2_) {

@@ -21,6 +21,7 @@ public:
     void forget(DescriptorEntry& entry) noexcept override;
     Result<void> wait(Instant until) noexcept override;
     [[nodiscard]] std::size_t in_flight() const noexcept override { return in_flight_; }
+    [[nodiscard]] bool quiet() noexcept override;
     [[nodiscard]] int poll_fd() const noexcept override { return epoll_.get(); }
     [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
     void end() noexcept override;
@@ -35,6 +36,8 @@ private:
     Fd epoll_;
     Fd timer_;                  // only where the kernel has no epoll_pwait2
     Instant timer_at_ = never;  // what timer_ is set to
+    Instant asked_at_{};        // by the first quiet() after a wait
+    bool just_waited_ = false;  // no quiet() since the last wait
     bool has_pwait2_ = true;
     std::size_t in_flight_ = 0;
 };

@@ -52,7 +52,8 @@ Result<void> UringBackend::start(unsigned submissions) noexcept {
     io_uring_params parameters{};
     // One thread submits and collects, and completions run only when it asks for them: no interruption of the
     // running task, no lock in the kernel. Both flags exist since 6.1.
-    parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CLAMP;
+    parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+                       IORING_SETUP_CLAMP;
     const int status = ::io_uring_queue_init_params(submissions, &ring_, &parameters);
     if (status < 0) return failure(Error::from_errno("io_uring_setup", -status));
     started_ = true;
@@ -65,6 +66,13 @@ Result<void> UringBackend::start(unsigned submissions) noexcept {
 
 void UringBackend::end() noexcept {
     if (std::exchange(started_, false)) ::io_uring_queue_exit(&ring_);
+}
+
+// The kernel says in the shared flags when completions wait to be run.
+bool UringBackend::quiet() noexcept {
+    constexpr unsigned news = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+    return ::io_uring_sq_ready(&ring_) == 0 && ::io_uring_cq_ready(&ring_) == 0 &&
+           (IO_URING_READ_ONCE(*ring_.sq.kflags) & news) == 0;
 }
 
 // When the submission queue is full, what is in it goes to the kernel now, which always makes room.

@@ -27,6 +27,7 @@ public:
     [[nodiscard]] bool holds_back() const noexcept override {
         return in_flight_ > 0 && ::io_uring_sq_ready(&ring_) > 0;
     }
+    [[nodiscard]] bool quiet() noexcept override;
     [[nodiscard]] int poll_fd() const noexcept override { return ring_.ring_fd; }
     [[nodiscard]] const Instant* clock() const noexcept override { return nullptr; }
     void end() noexcept override;

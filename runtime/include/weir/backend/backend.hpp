@@ -44,6 +44,10 @@ public:
     [[nodiscard]] virtual std::size_t in_flight() const noexcept = 0;
     /// Some of these are not with the kernel yet: only the next wait() brings them there, and may do so at once.
     [[nodiscard]] virtual bool holds_back() const noexcept { return false; }
+    /// A look that makes no system call shows nothing to hand over or collect, or the last wait() was so short a while
+    /// ago (`glance` at most) that it may be left out while tasks are ready.
+    [[nodiscard]] virtual bool quiet() noexcept { return false; }
+    static constexpr Duration glance = std::chrono::microseconds(50);
     /// A descriptor that polls readable when wait() has something to collect; -1 where there is none.
     [[nodiscard]] virtual int poll_fd() const noexcept = 0;
     /// The simulated clock, or null where time is real.
