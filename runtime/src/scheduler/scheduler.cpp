@@ -4,6 +4,7 @@
 #include "weir/core/report.hpp"
 
 #include "backend/choice.hpp"
+#include "sys/processors.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -21,6 +22,8 @@ namespace {
 constexpr int items_max = 256;
 constexpr std::size_t timers_max = 512;
 constexpr int foreign_turns_max = 4;
+// Looks at shared memory between two at the clock.
+constexpr int looks_per_clock = 8;
 
 void ignore_sigpipe() noexcept {
     struct sigaction now {};
@@ -93,6 +96,9 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
     timers.start({storage_ + layout.timers, TimerWheel::storage_size(budget_.timer_slots)},
                  budget_.timer_slots, turn_time);
+    // In one process nobody could change a word meanwhile, and on one processor nobody would get to.
+    const bool spins = !simulated_ && budget_.spin_us > 0 && !sys::has_one_processor();
+    spinner_.set_limit(spins ? std::chrono::microseconds(budget_.spin_us) : Duration::zero());
     ignore_sigpipe();
     return {};
 }
@@ -149,7 +155,10 @@ Result<bool> Scheduler::run_ready() noexcept {
     for (int turns = 0; turns < foreign_turns_max; ++turns) {
         const auto turned = turn(false);
         if (!turned) return failure(turned.error());
-        if ((ready.empty() && !backend_->holds_back()) || root_->item.done) break;
+        if (root_->item.done) break;
+        // The foreign loop will block if nothing is ready.
+        if (ready.empty()) tell_watches_of_sleep();
+        if (ready.empty() && !backend_->holds_back()) break;
     }
     if (!root_->item.done) return true;
     finish_root();
@@ -185,8 +194,13 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
     run_items();
     if (root_->item.done) return {};
     if (turn_time >= patience_ends()) on_stuck();
+    if (!watches_.empty()) {
+        look_at_watches();
+        if (may_wait && ready.empty()) spin();
+        if (may_wait && ready.empty()) tell_watches_of_sleep();
+    }
     const bool waits = may_wait && ready.empty();
-    if (!waits && backend_->in_flight() == 0) return {};
+    if (!waits && (backend_->in_flight() == 0 || (may_wait && backend_->quiet()))) return {};
     return backend_->wait(waits ? wait_until() : Instant::min());
 }
 
@@ -200,6 +214,27 @@ void Scheduler::run_items() noexcept {
             run_item_timed(*item);
         }
     }
+}
+
+void Scheduler::look_at_watches() noexcept {
+    watches_.for_each([](auto& node) { static_cast<Watch&>(node).look(); });
+}
+
+void Scheduler::spin() noexcept {
+    if (!spinner_.worthwhile()) return;
+    const Instant until = std::min(wait_until(), after(MonotonicClock::now(), spinner_.limit()));
+    do {
+        for (int i = 0; i < looks_per_clock; ++i) {
+            look_at_watches();
+            if (!ready.empty()) return spinner_.found();
+            sys::spin_hint();
+        }
+    } while (MonotonicClock::now() < until);
+    spinner_.in_vain();
+}
+
+void Scheduler::tell_watches_of_sleep() noexcept {
+    watches_.for_each([](auto& node) { static_cast<Watch&>(node).fall_asleep(); });
 }
 
 void Scheduler::run_item_timed(ReadyItem& item) noexcept {
@@ -249,6 +284,8 @@ Usage Scheduler::usage() const noexcept {
         .timers = timers.count(),
         .operations = backend_ != nullptr ? backend_->in_flight() - links_.watching() : 0,
         .tasks_started = tasks_started,
+        .spins = spinner_.found_count(),
+        .spins_in_vain = spinner_.in_vain_count(),
         .classes = {},
     };
     for (std::size_t i = 0; i < usage.classes.size(); ++i) usage.classes[i] = frames.usage(i);

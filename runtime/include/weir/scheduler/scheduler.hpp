@@ -14,6 +14,8 @@
 #include "weir/backend/choice.hpp"
 #include "weir/coro/task.hpp"
 #include "weir/scheduler/budget.hpp"
+#include "weir/scheduler/spinner.hpp"
+#include "weir/scheduler/watch.hpp"
 
 #include <array>
 #include <cstddef>
@@ -37,6 +39,8 @@ struct Usage {
     std::size_t timers;      ///< armed now
     std::size_t operations;  ///< that tasks wait for now
     std::uint64_t tasks_started;
+    std::uint64_t spins;          ///< looks at shared memory before a sleep that found something
+    std::uint64_t spins_in_vain;  ///< those that did not
     std::array<FrameUsage, FramePool::class_count> classes;
 };
 
@@ -156,6 +160,8 @@ public:
     [[nodiscard]] Backend& backend() noexcept { return *backend_; }
     [[nodiscard]] DescriptorTable& descriptors() noexcept { return descriptors_; }
     [[nodiscard]] LinkTable& links() noexcept { return links_; }
+    /// Looks at `watch` from now on, until it is unlinked: see scheduler/watch.hpp.
+    void watch(Watch& watch) noexcept { watches_.push_back(watch); }
     /// run_main's: when a stopped program outlives its grace, dump the tasks and exit(70) instead of going on.
     void exit_when_stuck() noexcept { exits_when_stuck_ = true; }
 
@@ -179,6 +185,9 @@ private:
     Result<void> turn(bool may_wait) noexcept;
     [[nodiscard]] Instant time_of_turn() const noexcept;
     void run_items() noexcept;
+    void look_at_watches() noexcept;
+    void spin() noexcept;
+    void tell_watches_of_sleep() noexcept;
     void run_item_timed(ReadyItem& item) noexcept;
     [[nodiscard]] Instant patience_ends() const noexcept;
     [[nodiscard]] Instant wait_until() const noexcept;
@@ -191,6 +200,8 @@ private:
     Backend* backend_ = nullptr;
     DescriptorTable descriptors_;
     LinkTable links_;
+    List<Watches> watches_;
+    Spinner spinner_;
     RootState* root_ = nullptr;  // in root_storage_ while a root task lives
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;

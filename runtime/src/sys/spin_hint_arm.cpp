@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+#include "sys/processors.hpp"
+
+void weir::sys::spin_hint() noexcept {
+    asm volatile("yield" ::: "memory");
+}
