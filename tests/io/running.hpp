@@ -23,7 +23,8 @@
 
 namespace weir::test {
 
-inline constexpr Budget running_budget{.frame_bytes = 256 * 1024, .submissions = 16, .descriptors = 64};
+inline constexpr Budget running_budget{
+    .frame_bytes = 256 * 1024, .submissions = 16, .descriptors = 64, .links = 8};
 
 class Running {
 public:

@@ -121,6 +121,8 @@ public:
 
     /// A free slot, or null: all are taken, or are still closing (then ask again after the next wait).
     [[nodiscard]] LinkSlot* take(const LinkKind& kind) noexcept;
+    /// Whether take() would give one.
+    [[nodiscard]] bool has_free() const noexcept { return free_ != nullptr; }
     /// Frees the slots that were closed and whose operations have ended; called in every turn.
     void free_closed() noexcept {
         if (closing_ != nullptr) [[unlikely]]

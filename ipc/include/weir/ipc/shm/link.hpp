@@ -27,6 +27,8 @@
 #include "weir/scheduler/link_table.hpp"
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace weir::ipc {
 
@@ -68,8 +70,9 @@ struct LinkGrant {
 /// Null where the owner has no use for it; on_admit is a server's duty.
 struct LinkHooks {
     /// A client with matching terms asks to come in. Link::state() is attaching, its peer is known, it has no memory
-    /// yet. An error is sent to the client as it is. After a grant exactly one on_signal with ended or lost follows
-    /// some day, unless the owner closes the link itself; on_attached may come before it.
+    /// yet. An error is sent to the client: in_use (a = pid), no_link, no_files, no_memory and denied as they are, others
+    /// as refused. After a grant exactly one on_signal with ended or lost follows some day, unless the owner closes the
+    /// link itself; on_attached may come before it. A link that ends without having been attached closes by itself.
     Result<LinkGrant> (*on_admit)(void* owner, Link& link) noexcept = nullptr;
     /// What the client's region holds when the client gets it; it is all zeros before.
     void (*fill_region)(void* owner, Link& link, Bytes region) noexcept = nullptr;
@@ -122,23 +125,29 @@ private:
     friend class LinkEnd;
     friend class LinkServer;
     friend class LinkClient;
-    Link() noexcept = default;
+    friend class ::weir::LinkSlot;
+    explicit Link(LinkSlot& slot) noexcept : slot_(&slot) {}
     ~Link() = default;
 
-    Bytes own_{};
+    enum class Phase : std::uint8_t { hello, granted, attached };
+
+    LinkSlot* slot_;
+    Bytes own_{};  // mapped by us at the client; the owner's at the server
     ConstBytes peer_{};
-    Mapping own_mapping_;  // a client's; a server's belongs to the owner
-    Mapping peer_mapping_;
     LinkTerms terms_{};
-    Credentials credentials_{};
+    Region pending_;          // the client's, at the server until it is sealed
     void* server_ = nullptr;  // the state of the LinkServer whose client this is
-    void* owner_ = nullptr;   // of a client's end
+    void* owner_ = nullptr;   // at the client; while it attaches, the Wait
     const LinkHooks* hooks_ = nullptr;
+    Link* next_ = nullptr;  // of the same server
     std::uintptr_t tag_ = 0;
     std::uint64_t bells_rung_ = 0;
     std::uint64_t bells_heard_ = 0;
+    Instant attached_at_{};
+    Credentials credentials_{};
     int bell_out_ = -1;
     LinkState state_ = LinkState::attaching;
+    Phase phase_ = Phase::hello;
 };
 
 struct LinkServerOptions {
@@ -155,7 +164,11 @@ struct LinkServerOptions {
 class LinkServer {
 public:
     LinkServer() noexcept = default;
-    LinkServer(LinkServer&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
+    LinkServer(LinkServer&& other) noexcept
+        : slot_(std::exchange(other.slot_, nullptr)),
+          lock_(std::move(other.lock_)),
+          path_(other.path_),
+          name_(other.name_) {}
     LinkServer& operator=(LinkServer&& other) noexcept;
     ~LinkServer() { close(); }
 
@@ -169,12 +182,18 @@ public:
     /// For owners that move: what the hooks of the server and of all its links are given from now on.
     void set_owner(void* owner) noexcept;
     [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
-    [[nodiscard]] const Name& name() const noexcept;
+    [[nodiscard]] const Name& name() const noexcept { return name_; }
+    /// Of its socket.
+    [[nodiscard]] std::string_view path() const noexcept { return path_.view(); }
     /// Closes every link with a goodbye, removes the name, and gives the slots back. Hooks are not called.
     void close() noexcept;
 
 private:
+    friend class LinkEnd;
     LinkSlot* slot_ = nullptr;
+    Fd lock_;
+    RuntimePath path_;
+    Name name_{"none"};
 };
 
 /// A client's end of a link. Move-only; closes with a goodbye when it dies.
@@ -209,13 +228,46 @@ public:
     using Outcome = Result<LinkClient>;
     OpenLink(const Name& name, const LinkTerms& terms, const LinkOpenOptions& options) noexcept;
 
-    class Wait;
+    class Wait : public Leaf {
+    public:
+        explicit Wait(OpenLink&& open) noexcept;
+        ~Wait() = default;
+        bool start(const Start& start) noexcept;
+        void refuse(Errc code) noexcept { error_ = Error{.code = code, .operation = name()}; }
+        Result<LinkClient> take() noexcept;
+
+    private:
+        friend class LinkEnd;
+        struct Alarm : Timer {
+            explicit Alarm(Wait& owner) noexcept : Timer(fire), wait(owner) {}
+            static void fire(Timer& timer) noexcept;
+            Wait& wait;
+        };
+        static constexpr Pending::Kind kind{"link open", nullptr};
+        static void stopped(Stoppable& self) noexcept;
+        void try_once() noexcept;
+        void try_later() noexcept;
+        void fail(const Error& error) noexcept { error_ = error; }
+        void finish() noexcept;
+        /// A server that went away in the middle: somebody may serve the name again soon.
+        void lose() noexcept;
+
+        Alarm alarm_;
+        RuntimePath path_;
+        LinkTerms terms_;
+        std::int64_t server_uid_;
+        Scheduler* scheduler_ = nullptr;
+        Link* link_ = nullptr;
+        Duration pause_;
+        std::optional<Error> error_;
+        bool begun_ = false;
+    };
 
 private:
     RuntimePath path_;
     LinkTerms terms_;
     std::int64_t server_uid_;
-    Error error_{};  // with a code only where the path could not be made
+    Error error_{};  // of making the path
     bool failed_ = false;
 };
 

@@ -6,6 +6,10 @@
 // server's tasks are not involved. Sizes and counters only: no content.
 #pragma once
 
+#include "weir/core/name.hpp"
+#include "weir/core/time.hpp"
+#include "weir/ipc/names/runtime_directory.hpp"
+
 #include <array>
 #include <cstdint>
 #include <type_traits>
@@ -56,5 +60,13 @@ struct LinkStat {
 
 static_assert(std::is_trivially_copyable_v<LinkStat> && sizeof(LinkPeerStat) == 64 &&
               sizeof(LinkStat) == 152 + LinkStat::peers_max * 64);
+
+/// The suffix of the sockets that LinkServer binds: DIRECTORY/NAME.weir, beside its lock, DIRECTORY/NAME.weir.lock.
+inline constexpr std::string_view link_suffix = ".weir";
+
+/// Asks whoever serves `name`. For tools: it blocks, for at most `patience`. Errors: not_found, refused (a socket that a
+/// killed server left), denied, timed_out, mismatch (another version of the structure), too_large, no_files.
+Result<LinkStat> ask_link_stat(const RuntimeDirectory& directory, const Name& name,
+                               Duration patience) noexcept;
 
 }  // namespace weir::ipc

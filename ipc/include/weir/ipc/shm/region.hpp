@@ -45,6 +45,11 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] explicit operator bool() const noexcept { return data_ != nullptr; }
     void unmap() noexcept;
+    /// Gives the mapping to the caller, who unmaps it.
+    [[nodiscard]] std::byte* release() noexcept {
+        size_ = 0;
+        return std::exchange(data_, nullptr);
+    }
 
 private:
     std::byte* data_ = nullptr;

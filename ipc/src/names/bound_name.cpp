@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// Whoever holds the lock decides about the path. So a socket that lies there is one that a killed server left, and is
+// removed without asking it: the kernel may keep it alive for a moment after its process is gone.
+#include "names/bound_name.hpp"
+
+#include "sys/calls.hpp"
+#include "sys/lock_file.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace weir::ipc {
+namespace {
+
+constexpr const char* operation = "serving a name";
+
+static_assert(sizeof(sockaddr_un{}.sun_path) == RuntimePath::size_max + 1);
+
+Fd new_socket() noexcept {
+    return Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+sockaddr_un address_of(const RuntimePath& path) noexcept {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.view().size());
+    return address;
+}
+
+Result<Fd> listen_at(const RuntimePath& path, const BoundNameOptions& options) noexcept {
+    struct stat there {};
+    if (::lstat(path.c_str(), &there) == 0) {
+        if (!S_ISSOCK(there.st_mode))
+            return failure(Errc::invalid, "serving a name, where something that is no socket lies");
+        if (::unlink(path.c_str()) < 0 && errno != ENOENT)
+            return failure(Error::from_errno(operation, errno));
+    }
+    Fd fd = new_socket();
+    if (!fd) return failure(Error::from_errno(operation, errno));
+    const sockaddr_un address = address_of(path);
+    // The socket's own mode bounds that of its path from the first moment on; chmod adds what the umask took.
+    if (::fchmod(fd.get(), options.mode) < 0 ||
+        ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) {
+        return failure(Error::from_errno(operation, errno));
+    }
+    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
+    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
+    if (::lchown(path.c_str(), owner, group) < 0 || ::chmod(path.c_str(), options.mode) < 0 ||
+        ::listen(fd.get(), options.backlog) < 0) {
+        const Error error = Error::from_errno(operation, errno);
+        ::unlink(path.c_str());
+        return failure(error);
+    }
+    return fd;
+}
+
+}  // namespace
+
+Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& options) noexcept {
+    WEIR_TRY(Fd lock, sys::take_lock(path.c_str(), operation));
+    auto listener = listen_at(path, options);
+    if (!listener) {
+        sys::remove_lock(path.c_str());
+        return failure(listener.error());
+    }
+    return BoundName{std::move(lock), std::move(*listener)};
+}
+
+void remove_name(const RuntimePath& path) noexcept {
+    ::unlink(path.c_str());
+    sys::remove_lock(path.c_str());
+}
+
+Fd connect_to_name(const RuntimePath& path, long& status) noexcept {
+    Fd fd = new_socket();
+    if (!fd) {
+        status = -errno;
+        return fd;
+    }
+    const sockaddr_un address = address_of(path);
+    status = sys::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+    return fd;
+}
+
+}  // namespace weir::ipc

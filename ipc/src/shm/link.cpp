@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+//
+// A link's slot watches three descriptors: the attach socket from its first moment on; the process at the other end,
+// since a forked child of it may hold the socket open; and the bell while it is armed. The end of either of the first
+// two is the end of the link, after a last look for a goodbye in the socket.
+#include "weir/ipc/shm/link.hpp"
+
+#include "shm/link_end.hpp"
+#include "sys/calls.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace weir::ipc {
+namespace {
+
+constexpr int peer_pidfd_option = 77;    // SO_PEERPIDFD, Linux 6.5
+constexpr long pidfd_open_number = 434;  // the same on every architecture
+
+// The kernel's own note of who connected is better than a number that could be another process's by now.
+long open_process(int socket, std::int32_t pid) noexcept {
+    int fd = -1;
+    socklen_t size = sizeof(fd);
+    if (::getsockopt(socket, SOL_SOCKET, peer_pidfd_option, &fd, &size) == 0) return fd;
+    if (errno == EMFILE || errno == ENFILE || errno == ESRCH) return -errno;
+    if (pid <= 0) return -ENOSYS;
+    const long opened = ::syscall(pidfd_open_number, pid, 0U);
+    return opened < 0 ? -errno : opened;
+}
+
+}  // namespace
+
+const LinkKind LinkEnd::kind{
+    .on_event =
+        [](LinkSlot& slot, unsigned watch, long) noexcept {
+            Link& link = slot.state<Link>();
+            switch (watch) {
+                case socket_watch: LinkEnd::read_socket(link); return;
+                case process_watch:
+                    LinkEnd::read_socket(link);
+                    if (!slot.closing()) LinkEnd::lose(link, LinkState::lost);
+                    return;
+                default:
+                    ++link.bells_heard_;
+                    LinkEnd::signal(link);
+                    return;
+            }
+        },
+    .on_timer =
+        [](LinkSlot& slot) noexcept {
+            // Only a server's clients have a time for their handshake.
+            LinkEnd::lose(slot.state<Link>(), LinkState::lost);
+        },
+    .on_free = [](LinkSlot& slot) noexcept { slot.state<Link>().~Link(); },
+};
+
+Link& LinkEnd::make(LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept {
+    auto& link = slot.make<Link>(slot);
+    slot.set_fd(socket_watch, std::move(socket));
+    link.credentials_ = credentials;
+    return link;
+}
+
+long LinkEnd::watch_process(Link& link) noexcept {
+    LinkSlot& slot = *link.slot_;
+    const long process = open_process(slot.fd(socket_watch), link.credentials_.pid);
+    if (process < 0) {
+        const bool unknowable =
+            process != -EMFILE && process != -ENFILE && process != -ESRCH && process != -ENOMEM;
+        return unknowable ? 0 : process;
+    }
+    slot.set_fd(process_watch, Fd(static_cast<int>(process)));
+    (void)sys::set_cloexec(slot.fd(process_watch));
+    return slot.watch_readable(process_watch);
+}
+
+long LinkEnd::send(const Link& link, const void* data, std::size_t size,
+                   std::span<const int> descriptors) noexcept {
+    sys::DescriptorMessage message(data, size);
+    message.attach(descriptors);
+    return sys::send_message(link.slot_->fd(socket_watch), message.header());
+}
+
+long LinkEnd::receive(const Link& link, void* data, std::size_t size) noexcept {
+    sys::PlainMessage message(data, size);
+    const int fd = link.slot_->fd(socket_watch);
+    long got = sys::receive_message(fd, message.header());
+    // What the peer sent before it closed on us is still there behind the reset.
+    if (got == -ECONNRESET) got = sys::receive_message(fd, message.header());
+    return got;
+}
+
+void LinkEnd::note(const Link& link, Note::Kind what) noexcept {
+    const Note said{.kind = what};
+    // A peer that has not read the few packets of a handshake is not waited for: hang-up tells it the rest.
+    (void)send(link, &said, sizeof(said));
+}
+
+// Reads until nothing is left, and watches again.
+void LinkEnd::read_socket(Link& link) noexcept {
+    LinkSlot& slot = *link.slot_;
+    const LinkState before = link.state_;
+    if (link.server_ == nullptr && before == LinkState::attaching) {
+        on_client_packet(link);
+        if (slot.closing() || link.state_ == LinkState::attaching) return;
+    }
+    std::byte packet[sizeof(Hello)];
+    while (!slot.closing() && (link.state_ == LinkState::attaching || link.state_ == LinkState::attached)) {
+        const long got = receive(link, packet, sizeof(packet));
+        if (got == -EAGAIN) {
+            if (slot.watching(socket_watch)) return;
+            if (slot.watch_readable(socket_watch) < 0) lose(link, LinkState::lost);
+            return;
+        }
+        if (got <= 0) {
+            lose(link, LinkState::lost);
+            return;
+        }
+        const auto size = static_cast<std::size_t>(got);
+        if (link.state_ == LinkState::attaching) {
+            on_server_packet(link, packet, size);
+            continue;
+        }
+        Note said{};
+        if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
+        const bool goodbye =
+            size == sizeof(said) && said.magic == protocol_magic && said.kind == Note::Kind::goodbye;
+        lose(link, goodbye ? LinkState::ended : LinkState::lost);
+        return;
+    }
+}
+
+void LinkEnd::signal(Link& link) noexcept {
+    const ServerState* const server = server_of(link);
+    const LinkHooks* const hooks = server != nullptr ? &server->hooks : link.hooks_;
+    void* const owner = server != nullptr ? server->owner : link.owner_;
+    if (hooks != nullptr && hooks->on_signal != nullptr) hooks->on_signal(owner, link);
+}
+
+void LinkEnd::lose(Link& link, LinkState state) noexcept {
+    if (link.slot_->closing() || link.state_ == LinkState::ended || link.state_ == LinkState::lost) return;
+    const Link::Phase phase = link.phase_;
+    link.state_ = state;
+    if (link.server_ == nullptr && phase != Link::Phase::attached) {
+        client_lost(link);
+        return;
+    }
+    if (phase != Link::Phase::attached) no_more_pending(link);
+    if (phase != Link::Phase::hello) signal(link);
+    if (phase != Link::Phase::attached) close(link);
+}
+
+void LinkEnd::close(Link& link) noexcept {
+    LinkSlot& slot = *link.slot_;
+    if (slot.closing()) return;
+    const LinkState before = std::exchange(link.state_, LinkState::ended);
+    if (before == LinkState::attached) note(link, Note::Kind::goodbye);
+    if (ServerState* const server = server_of(link); server != nullptr) {
+        if (before == LinkState::attaching) no_more_pending(link);
+        Link** place = &server->first;
+        while (*place != &link) place = &(*place)->next_;
+        *place = link.next_;
+    } else if (!link.own_.empty()) {
+        Mapping(link.own_.data(), link.own_.size()).unmap();
+    }
+    link.own_ = {};
+    if (!link.peer_.empty()) {
+        Mapping(const_cast<std::byte*>(link.peer_.data()), link.peer_.size()).unmap();
+        link.peer_ = {};
+    }
+    link.pending_.close();
+    Fd(std::exchange(link.bell_out_, -1)).close();
+    // The peer hears of it now and not when the operations have ended.
+    ::shutdown(slot.fd(socket_watch), SHUT_RDWR);
+    slot.close();
+}
+
+void Link::ring_bell() noexcept {
+    if (bell_out_ < 0) return;
+    ++bells_rung_;
+    const std::uint64_t one = 1;
+    // It can fail only when it was rung 2^64 - 2 times without being heard.
+    [[maybe_unused]] const auto written = ::write(bell_out_, &one, sizeof(one));
+}
+
+void Link::arm_bell() noexcept {
+    if (state_ != LinkState::attached || bell_armed()) return;
+    if (slot_->watch_counter(bell_watch) < 0) LinkEnd::lose(*this, LinkState::lost);
+}
+
+bool Link::bell_armed() const noexcept {
+    return slot_->watching(bell_watch);
+}
+
+void Link::close() noexcept {
+    LinkEnd::close(*this);
+}
+
+LinkClient& LinkClient::operator=(LinkClient&& other) noexcept {
+    if (this != &other) {
+        close();
+        link_ = std::exchange(other.link_, nullptr);
+    }
+    return *this;
+}
+
+void LinkClient::set_owner(const LinkHooks& hooks, void* owner) noexcept {
+    link_->hooks_ = &hooks;
+    link_->owner_ = owner;
+}
+
+void LinkClient::close() noexcept {
+    if (link_ != nullptr) std::exchange(link_, nullptr)->close();
+}
+
+}  // namespace weir::ipc

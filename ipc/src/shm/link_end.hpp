@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+//
+// What both ends of a link do alike.
+#pragma once
+
+#include "weir/ipc/shm/link.hpp"
+#include "weir/sys/message.hpp"
+
+#include "shm/protocol.hpp"
+
+namespace weir::ipc {
+
+/// The watches of a link's slot. A server's own slot has its listening socket as the first.
+enum LinkWatch : unsigned { socket_watch, process_watch, bell_watch };
+
+/// The LinkServer's state, in its slot.
+struct ServerState {
+    LinkSlot& slot;
+    const LinkHooks& hooks;
+    void* owner;
+    LinkTerms terms;
+    Link* first = nullptr;  // of all its links, pending ones too
+    Instant started{};
+    Duration handshake{};
+    std::uint64_t admitted = 0;
+    std::uint64_t refused = 0;
+    std::uint32_t pending_max = 0;
+    std::uint32_t pending = 0;
+};
+
+/// A friend of Link for the functions of this layer.
+class LinkEnd {
+public:
+    // --- both ends (link.cpp)
+    static const LinkKind kind;
+    static Link& make(LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept;
+    /// Watches the process at the other end: 0, or the negative errno; -ESRCH if it is gone. A kernel without pidfds,
+    /// and a peer in another pid namespace, leave the socket alone to tell.
+    static long watch_process(Link& link) noexcept;
+    static long send(const Link& link, const void* data, std::size_t size,
+                     std::span<const int> descriptors = {}) noexcept;
+    /// One packet without room for descriptors: its size, 0 at the end, or the negative errno.
+    static long receive(const Link& link, void* data, std::size_t size) noexcept;
+    static void note(const Link& link, Note::Kind what) noexcept;
+    static ServerState* server_of(const Link& link) noexcept {
+        return static_cast<ServerState*>(link.server_);
+    }
+    /// The link ends: says so to its owner.
+    static void lose(Link& link, LinkState state) noexcept;
+    static void close(Link& link) noexcept;
+    static void read_socket(Link& link) noexcept;
+    static void signal(Link& link) noexcept;
+
+    // --- at the server (link_server.cpp)
+    static const LinkKind server_kind;
+    static void accept_some(ServerState& server) noexcept;
+    static void on_server_packet(Link& link, const std::byte* packet, std::size_t size) noexcept;
+    static void admit(ServerState& server, LinkSlot& slot, Fd socket) noexcept;
+    static void refuse(ServerState& server, int socket) noexcept;
+    static bool drop_one_silent(ServerState& server) noexcept;
+    static void on_hello(Link& link, const Hello& hello) noexcept;
+    static void grant(Link& link) noexcept;
+    static Result<void> hand_over(Link& link, const LinkGrant& given) noexcept;
+    static void attach(Link& link) noexcept;
+    static void answer_no(const Link& link, Verdict verdict, std::uint64_t a, std::uint64_t b) noexcept;
+    static void answer_no(const Link& link, const Error& error) noexcept;
+    static void turn_away(Link& link, const Error& error) noexcept;
+    static void sweep(ServerState& server) noexcept;
+    static void tell_stat(const Link& link) noexcept;
+    static void no_more_pending(Link& link) noexcept;
+    static void close_server(LinkSlot& slot) noexcept;
+    static Result<void> serve(LinkSlot& slot, Fd listener) noexcept;
+
+    // --- at the client (link_open.cpp)
+    static void on_client_packet(Link& link) noexcept;
+    static void on_answer(OpenLink::Wait& wait, Link& link, const Answer& answer, std::span<Fd> descriptors,
+                          bool cut) noexcept;
+    static Result<void> take_over(Link& link, const Answer& answer, std::span<Fd> descriptors) noexcept;
+    static void client_lost(Link& link) noexcept;
+    /// Says hello and waits for the answer: 0, or the negative errno. The link is the wait's either way.
+    static long ask(OpenLink::Wait& wait, LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept;
+};
+
+}  // namespace weir::ipc

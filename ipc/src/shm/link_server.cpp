@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+//
+// The server's side of attaching. All of it happens inside completions: a packet that arrives is answered on the spot,
+// a client that says nothing costs a slot until its time is over or somebody else needs the slot.
+#include "shm/link_end.hpp"
+
+#include "names/bound_name.hpp"
+#include "sys/calls.hpp"
+#include "weir/core/report.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace weir::ipc {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration files_pause = 50ms;  // as accept() of the listeners: the connections stay in the backlog
+constexpr Duration slot_pause = 1ms;    // a slot that closes is free after the next wait
+constexpr int backlog = 16;
+
+Fd new_bell() noexcept {
+    return Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+struct Difference {
+    Verdict verdict;
+    const char* operation;
+    std::uint64_t client;
+    std::uint64_t server;
+};
+
+// The first thing in which a client's hello differs from what is served.
+std::optional<Difference> difference(const Hello& hello, const LinkTerms& terms) noexcept {
+    const LinkTerms& theirs = hello.terms;
+    if (theirs.object != terms.object)
+        return Difference{Verdict::object, "a client's hello, object", theirs.object, terms.object};
+    if (theirs.version != terms.version)
+        return Difference{Verdict::version, "a client's hello, version of the object", theirs.version,
+                          terms.version};
+    if (theirs.record_size != terms.record_size)
+        return Difference{Verdict::record_size, "a client's hello, record size", theirs.record_size,
+                          terms.record_size};
+    if (theirs.layout != terms.layout)
+        return Difference{Verdict::layout, "a client's hello, record layout", theirs.layout, terms.layout};
+    if (theirs.depth != 0 && theirs.depth != terms.depth)
+        return Difference{Verdict::depth, "a client's hello, depth", theirs.depth, terms.depth};
+    if (hello.bell != BellKind::eventfd)
+        return Difference{Verdict::bell, "a client's hello, bell", static_cast<std::uint64_t>(hello.bell),
+                          static_cast<std::uint64_t>(BellKind::eventfd)};
+    return std::nullopt;
+}
+
+Verdict verdict_of(Errc code) noexcept {
+    if (code == Errc::in_use) return Verdict::in_use;
+    if (code == Errc::no_link) return Verdict::no_link;
+    if (code == Errc::no_files) return Verdict::no_files;
+    if (code == Errc::no_memory) return Verdict::no_memory;
+    if (code == Errc::denied) return Verdict::denied;
+    return Verdict::refused;
+}
+
+}  // namespace
+
+const LinkKind LinkEnd::server_kind{
+    .on_event = [](LinkSlot& slot, unsigned,
+                   long) noexcept { LinkEnd::accept_some(slot.state<ServerState>()); },
+    .on_timer = [](LinkSlot& slot) noexcept { LinkEnd::accept_some(slot.state<ServerState>()); },
+    .on_free = nullptr,
+};
+
+void LinkEnd::no_more_pending(Link& link) noexcept {
+    --server_of(link)->pending;
+    link.slot_->disarm_timer();
+}
+
+void LinkEnd::answer_no(const Link& link, Verdict verdict, std::uint64_t a, std::uint64_t b) noexcept {
+    const Answer answer{.verdict = verdict, .a = a, .b = b, .terms = server_of(link)->terms};
+    (void)send(link, &answer, sizeof(answer));
+}
+void LinkEnd::answer_no(const Link& link, const Error& error) noexcept {
+    answer_no(link, verdict_of(error.code), error.a, error.b);
+}
+
+// For what went wrong here and not there.
+void LinkEnd::turn_away(Link& link, const Error& error) noexcept {
+    ++server_of(link)->refused;
+    answer_no(link, error);
+    lose(link, LinkState::lost);
+}
+
+// The oldest client that has not said hello makes room for others.
+bool LinkEnd::drop_one_silent(ServerState& server) noexcept {
+    Link* oldest = nullptr;
+    for (Link* link = server.first; link != nullptr; link = link->next_) {
+        if (link->state_ == LinkState::attaching && link->phase_ == Link::Phase::hello) oldest = link;
+    }
+    if (oldest == nullptr) return false;
+    lose(*oldest, LinkState::lost);
+    return true;
+}
+
+// There is no slot for it.
+void LinkEnd::refuse(ServerState& server, int socket) noexcept {
+    ++server.refused;
+    const std::size_t limit = server.slot.scheduler().links().capacity();
+    report(Error{.code = Errc::no_link, .operation = "a client to be admitted", .b = limit});
+    Hello unread;  // or closing would be a reset
+    (void)sys::receive(socket, &unread, sizeof(unread));
+    const Answer answer{.verdict = Verdict::no_link, .b = limit, .terms = server.terms};
+    (void)sys::send(socket, &answer, sizeof(answer));
+}
+
+void LinkEnd::accept_some(ServerState& server) noexcept {
+    constexpr int connections_max = 16;  // in one go: then others have their turn
+    LinkSlot& own = server.slot;
+    LinkTable& table = own.scheduler().links();
+    for (int i = 0; i < connections_max; ++i) {
+        const bool crowded = server.pending >= server.pending_max;
+        if (crowded || !table.has_free()) {
+            // Whoever is dropped to make room is closing for a moment; other handshakes end soon, well or badly.
+            const bool clears = table.closing() || drop_one_silent(server) || server.pending > 0;
+            if (clears) break;
+        }
+        const long accepted = sys::accept(own.fd(socket_watch));
+        if (accepted >= 0) {
+            Fd socket(static_cast<int>(accepted));
+            LinkSlot* const slot = table.take(kind);
+            if (slot != nullptr) {
+                admit(server, *slot, std::move(socket));
+            } else {
+                refuse(server, socket.get());
+            }
+            continue;
+        }
+        if (accepted == -EAGAIN) {
+            if (!own.watching(socket_watch) && own.watch_readable(socket_watch) < 0)
+                own.arm_timer(files_pause);
+            return;
+        }
+        report(Error::from_errno("a client to be admitted", static_cast<int>(-accepted)));
+        own.arm_timer(files_pause);
+        return;
+    }
+    own.arm_timer(slot_pause);
+}
+
+void LinkEnd::admit(ServerState& server, LinkSlot& slot, Fd socket) noexcept {
+    ucred peer{};
+    Credentials credentials;
+    if (sys::peer_credentials(socket.get(), peer) == 0)
+        credentials = {.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+    Link& link = make(slot, std::move(socket), credentials);
+    link.server_ = &server;
+    link.next_ = server.first;
+    link.terms_ = server.terms;
+    server.first = &link;
+    ++server.pending;
+    slot.arm_timer(server.handshake);
+    read_socket(link);
+}
+
+void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t size) noexcept {
+    if (link.phase_ == Link::Phase::granted) {
+        Note said{};
+        if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
+        if (size != sizeof(said) || said.magic != protocol_magic || said.kind != Note::Kind::mapped) {
+            lose(link, LinkState::lost);
+            return;
+        }
+        attach(link);
+        return;
+    }
+    Hello hello{};
+    std::memcpy(&hello, packet, std::min(size, sizeof(hello)));
+    if (size < 2 * sizeof(std::uint32_t) || hello.magic != protocol_magic) {
+        report("weir: a client that does not speak the protocol was turned away");
+        lose(link, LinkState::lost);
+        return;
+    }
+    if (hello.protocol != protocol_version || size != sizeof(hello)) {
+        report(Error{.code = Errc::mismatch,
+                     .operation = "a client's hello, protocol",
+                     .a = protocol_version,
+                     .b = hello.protocol});
+        ++server_of(link)->refused;
+        answer_no(link, Verdict::protocol, hello.protocol, protocol_version);
+        lose(link, LinkState::lost);
+        return;
+    }
+    on_hello(link, hello);
+}
+
+void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
+    if (hello.request == Request::stat) {
+        tell_stat(link);
+        lose(link, LinkState::lost);
+        return;
+    }
+    const auto differs = difference(hello, link.terms_);
+    if (differs) {
+        report(Error{.code = Errc::mismatch,
+                     .operation = differs->operation,
+                     .a = differs->server,
+                     .b = differs->client});
+        ++server_of(link)->refused;
+        answer_no(link, differs->verdict, differs->client, differs->server);
+        lose(link, LinkState::lost);
+        return;
+    }
+    grant(link);
+}
+
+// A successor may come before we have heard that its predecessor is gone.
+void LinkEnd::sweep(ServerState& server) noexcept {
+    for (Link* link = server.first; link != nullptr;) {
+        Link* const next = link->next_;
+        if (link->state_ == LinkState::attached) {
+            const int process = link->slot_->fd(process_watch);
+            const bool dead = process >= 0 && sys::poll_now(process, POLLIN) > 0;
+            const bool spoke = sys::poll_now(link->slot_->fd(socket_watch), POLLIN | POLLRDHUP) > 0;
+            if (spoke || dead) read_socket(*link);
+            if (dead && !link->slot_->closing()) lose(*link, LinkState::lost);
+        }
+        link = next;
+    }
+}
+
+void LinkEnd::grant(Link& link) noexcept {
+    ServerState& server = *server_of(link);
+    sweep(server);
+    const auto given = server.hooks.on_admit(server.owner, link);
+    if (!given) {
+        turn_away(link, given.error());
+        return;
+    }
+    link.phase_ = Link::Phase::granted;
+    const auto handed = hand_over(link, *given);
+    if (handed || link.slot_->closing()) return;
+    report(handed.error());
+    turn_away(link, handed.error());
+}
+
+// Makes what the client gets, and sends it.
+Result<void> LinkEnd::hand_over(Link& link, const LinkGrant& given) noexcept {
+    constexpr const char* operation = "a client to be admitted";
+    ServerState& server = *server_of(link);
+    link.own_ = given.own;
+    const long watched = watch_process(link);
+    if (watched < 0) return failure(Error::from_errno(operation, static_cast<int>(-watched)));
+    WEIR_TRY(link.pending_, Region::create(given.client_size, "weir link"));
+    if (server.hooks.fill_region != nullptr) {
+        WEIR_TRY(const Mapping mapping, link.pending_.map_writable());
+        server.hooks.fill_region(server.owner, link, {mapping.data(), mapping.size()});
+    }
+    Fd heard = new_bell();
+    Fd rung = new_bell();
+    if (!heard || !rung) return failure(Error::from_errno(operation, errno));
+    const Answer answer{
+        .terms = link.terms_, .server_size = given.region->size(), .client_size = given.client_size};
+    int descriptors[answer_descriptors];
+    descriptors[server_region] = given.region->fd();
+    descriptors[client_region] = link.pending_.fd();
+    descriptors[server_bell] = heard.get();
+    descriptors[client_bell] = rung.get();
+    const long sent = send(link, &answer, sizeof(answer), descriptors);
+    if (sent < 0) return failure(Error::from_errno(operation, static_cast<int>(-sent)));
+    link.slot_->set_fd(bell_watch, std::move(heard));
+    link.bell_out_ = rung.release();
+    return {};
+}
+
+void LinkEnd::attach(Link& link) noexcept {
+    ServerState& server = *server_of(link);
+    const auto sealed = link.pending_.seal();
+    auto mapping = sealed ? link.pending_.map_read_only() : Result<Mapping>(failure(sealed.error()));
+    if (!mapping) {
+        report(mapping.error());
+        turn_away(link, mapping.error());
+        return;
+    }
+    const std::size_t size = mapping->size();
+    link.peer_ = {mapping->release(), size};
+    link.pending_.close();
+    no_more_pending(link);
+    link.phase_ = Link::Phase::attached;
+    link.state_ = LinkState::attached;
+    link.attached_at_ = link.slot_->scheduler().now();
+    ++server.admitted;
+    note(link, Note::Kind::attached);
+    if (server.hooks.on_attached != nullptr) server.hooks.on_attached(server.owner, link);
+}
+
+void LinkEnd::tell_stat(const Link& link) noexcept {
+    ServerState& server = *server_of(link);
+    LinkStat stat;
+    stat.object = server.terms.object;
+    stat.pid = ::getpid();
+    stat.uid = ::geteuid();
+    stat.layout = server.terms.layout;
+    stat.record_size = server.terms.record_size;
+    stat.depth = server.terms.depth;
+    stat.started_ns = static_cast<std::uint64_t>(to_ns(server.started));
+    stat.now_ns = static_cast<std::uint64_t>(to_ns(link.slot_->scheduler().now()));
+    stat.admitted = server.admitted;
+    stat.refused = server.refused;
+    stat.pending = server.pending - 1;  // without the one that asks
+    for (const Link* peer = server.first; peer != nullptr; peer = peer->next_) {
+        if (peer->state_ != LinkState::attached) continue;
+        if (stat.peers < LinkStat::peers_max) {
+            LinkPeerStat& told = stat.peer[stat.peers];
+            told.pid = peer->credentials_.pid;
+            told.uid = peer->credentials_.uid;
+            told.attached_ns = static_cast<std::uint64_t>(to_ns(peer->attached_at_));
+            told.bells_rung = peer->bells_rung_;
+            told.bells_heard = peer->bells_heard_;
+        }
+        ++stat.peers;
+    }
+    if (server.hooks.fill_stat != nullptr) server.hooks.fill_stat(server.owner, stat);
+    (void)send(link, &stat, sizeof(stat));
+}
+
+Result<void> LinkEnd::serve(LinkSlot& slot, Fd listener) noexcept {
+    slot.set_fd(socket_watch, std::move(listener));
+    const long watched = slot.watch_readable(socket_watch);
+    if (watched < 0) return failure(Error::from_errno("serving a name", static_cast<int>(-watched)));
+    return {};
+}
+
+void LinkEnd::close_server(LinkSlot& slot) noexcept {
+    auto& server = slot.state<ServerState>();
+    while (server.first != nullptr) close(*server.first);
+    slot.close();
+}
+
+Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, const LinkTerms& terms,
+                                      const LinkHooks& hooks, void* owner,
+                                      const LinkServerOptions& options) noexcept {
+    WEIR_ASSERT(hooks.on_admit != nullptr && options.pending_max > 0);
+    LinkServer server;
+    server.name_ = name;
+    if (options.directory != nullptr) {
+        WEIR_TRY(server.path_, options.directory->path_of(name, link_suffix));
+    } else {
+        WEIR_TRY(const RuntimeDirectory directory, RuntimeDirectory::find());
+        const auto made = directory.make();
+        if (!made) return failure(made.error());
+        WEIR_TRY(server.path_, directory.path_of(name, link_suffix));
+    }
+    const auto started = scheduler.start();
+    if (!started) return failure(started.error());
+    LinkTable& table = scheduler.links();
+    LinkSlot* const slot = table.take(LinkEnd::server_kind);
+    if (slot == nullptr) return failure(Errc::no_link, "serving a name", 0, table.capacity());
+    auto& state =
+        slot->make<ServerState>(ServerState{.slot = *slot, .hooks = hooks, .owner = owner, .terms = terms});
+    state.started = scheduler.now();
+    state.handshake = options.handshake;
+    state.pending_max = options.pending_max;
+    auto bound =
+        bind_name(server.path_,
+                  {.mode = options.mode, .owner = options.owner, .group = options.group, .backlog = backlog});
+    if (!bound) {
+        slot->close();
+        return failure(bound.error());
+    }
+    server.lock_ = std::move(bound->lock);
+    server.slot_ = slot;  // from here on close() undoes it all
+    const auto serving = LinkEnd::serve(*slot, std::move(bound->listener));
+    if (!serving) return failure(serving.error());
+    return server;
+}
+
+LinkServer& LinkServer::operator=(LinkServer&& other) noexcept {
+    if (this != &other) {
+        close();
+        slot_ = std::exchange(other.slot_, nullptr);
+        lock_ = std::move(other.lock_);
+        path_ = other.path_;
+        name_ = other.name_;
+    }
+    return *this;
+}
+
+void LinkServer::set_owner(void* owner) noexcept {
+    slot_->state<ServerState>().owner = owner;
+}
+
+void LinkServer::close() noexcept {
+    if (slot_ == nullptr) return;
+    // First the name: whoever is told goodbye may look for a successor at once.
+    remove_name(path_);
+    LinkEnd::close_server(*std::exchange(slot_, nullptr));
+    lock_.close();
+}
+
+}  // namespace weir::ipc

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#include "weir/ipc/shm/link_stat.hpp"
+
+#include "names/bound_name.hpp"
+#include "shm/protocol.hpp"
+#include "sys/calls.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <poll.h>
+
+namespace weir::ipc {
+
+Result<LinkStat> ask_link_stat(const RuntimeDirectory& directory, const Name& name,
+                               Duration patience) noexcept {
+    constexpr const char* operation = "asking for the state of a name";
+    WEIR_TRY(const RuntimePath path, directory.path_of(name, link_suffix));
+    long status = 0;
+    const Fd socket = connect_to_name(path, status);
+    if (status < 0) return failure(Error::from_errno(operation, static_cast<int>(-status)));
+    const Hello hello{.request = Request::stat};
+    (void)sys::send(socket.get(), &hello, sizeof(hello));
+    const Instant deadline = after(MonotonicClock::now(), patience);
+    union {
+        LinkStat stat;
+        Answer answer;
+    } said{.stat = {}};
+    for (;;) {
+        const long got = sys::receive(socket.get(), &said, sizeof(said));
+        if (got == sizeof(LinkStat)) {
+            if (said.stat.version == LinkStat::version_now) return said.stat;
+            return failure(Errc::mismatch, operation, LinkStat::version_now, said.stat.version);
+        }
+        if (got == sizeof(Answer) && said.answer.verdict == Verdict::protocol)
+            return failure(Errc::mismatch, operation, protocol_version, said.answer.protocol);
+        if (got == sizeof(Answer) && said.answer.verdict == Verdict::no_link)
+            return failure(Errc::no_link, operation, 0, said.answer.b);
+        if (got >= 0) return failure(Errc::refused, operation);
+        if (got != -EAGAIN) return failure(Error::from_errno(operation, static_cast<int>(-got)));
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(deadline - MonotonicClock::now()).count();
+        if (left <= 0) return failure(Errc::timed_out, operation);
+        pollfd one{.fd = socket.get(), .events = POLLIN, .revents = 0};
+        ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+    }
+}
+
+}  // namespace weir::ipc

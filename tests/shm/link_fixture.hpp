@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <weir/ipc/shm/link.hpp>
+
+#include "io/running.hpp"
+#include "io/temporary_directory.hpp"
+
+#include <optional>
+#include <string>
+
+namespace weir::test {
+
+inline constexpr ipc::LinkTerms sample_terms{
+    .object = 0x74736574, .version = 3, .layout = 0xabcdef, .record_size = 16, .depth = 64};
+inline constexpr Name sample_name{"sample/link"};
+
+inline ipc::RuntimeDirectory directory_of(const TemporaryDirectory& directory) {
+    auto made = ipc::RuntimeDirectory::at(directory.path());
+    REQUIRE(made.has_value());
+    return *made;
+}
+
+/// A server's owner: one region, remembers what it was told. Pinned.
+class SampleServer {
+public:
+    static constexpr std::size_t region_size = 8192;
+    static constexpr std::size_t client_size = 4096;
+
+    SampleServer() {
+        const HeapPermit permit;
+        auto made = ipc::Region::create(region_size, "test server");
+        REQUIRE(made.has_value());
+        region = std::move(*made);
+        auto mapped = region.map_writable();
+        REQUIRE(mapped.has_value());
+        mapping = std::move(*mapped);
+        REQUIRE(region.seal().has_value());
+        mapping.data()[0] = std::byte{42};
+    }
+    SampleServer(const SampleServer&) = delete;
+    SampleServer& operator=(const SampleServer&) = delete;
+
+    Result<void> serve(Scheduler& scheduler, const ipc::RuntimeDirectory& directory,
+                       ipc::LinkServerOptions options = {}) noexcept {
+        options.directory = &directory;
+        WEIR_TRY(server, ipc::LinkServer::create(scheduler, sample_name, sample_terms, hooks, this, options));
+        return {};
+    }
+
+    ipc::Region region;
+    ipc::Mapping mapping;
+    ipc::LinkServer server;
+    ipc::Link* link = nullptr;  // attached last
+    std::size_t links_max = 1;
+    std::size_t links = 0;
+    int attached = 0;
+    int ended = 0;
+    int lost = 0;
+    int rang = 0;
+    bool closes = true;  // links that are over
+
+    static const ipc::LinkHooks hooks;
+};
+
+inline const ipc::LinkHooks SampleServer::hooks{
+    .on_admit = [](void* owner, ipc::Link&) noexcept -> Result<ipc::LinkGrant> {
+        auto& self = *static_cast<SampleServer*>(owner);
+        if (self.links >= self.links_max) {
+            const auto pid = self.link != nullptr ? self.link->credentials().pid : 0;
+            return failure(Errc::in_use, "sample", static_cast<std::uint64_t>(pid));
+        }
+        ++self.links;
+        return ipc::LinkGrant{.region = &self.region,
+                              .own = {self.mapping.data(), self.mapping.size()},
+                              .client_size = client_size};
+    },
+    .fill_region = [](void*, ipc::Link&, Bytes region) noexcept { region[1] = std::byte{17}; },
+    .on_attached =
+        [](void* owner, ipc::Link& link) noexcept {
+            auto& self = *static_cast<SampleServer*>(owner);
+            ++self.attached;
+            self.link = &link;
+        },
+    .on_signal =
+        [](void* owner, ipc::Link& link) noexcept {
+            auto& self = *static_cast<SampleServer*>(owner);
+            if (link.state() == ipc::LinkState::attached) {
+                ++self.rang;
+                return;
+            }
+            ++(link.state() == ipc::LinkState::ended ? self.ended : self.lost);
+            --self.links;
+            if (self.link == &link) self.link = nullptr;
+            if (self.closes) link.close();
+        },
+    .fill_stat = [](void*, ipc::LinkStat& stat) noexcept { stat.records = 99; },
+};
+
+/// A client's owner.
+struct SampleClient {
+    int signals = 0;
+    static const ipc::LinkHooks hooks;
+};
+inline const ipc::LinkHooks SampleClient::hooks{
+    .on_signal = [](void* owner, ipc::Link&) noexcept { ++static_cast<SampleClient*>(owner)->signals; }};
+
+inline ipc::LinkOpenOptions opened_in(const ipc::RuntimeDirectory& directory) noexcept {
+    return {.directory = &directory};
+}
+
+}  // namespace weir::test
