@@ -19,6 +19,7 @@
 #include "weir/coro/semaphore.hpp"
 #include "weir/coro/sleep.hpp"
 #include "weir/coro/task.hpp"
+#include "weir/io/descriptor.hpp"
 #include "weir/io/dump_on_signal.hpp"
 #include "weir/io/eventfd.hpp"
 #include "weir/io/fifo.hpp"

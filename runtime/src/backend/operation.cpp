@@ -72,6 +72,22 @@ long attempt_queue_send(const Operation& operation) noexcept {
     return sys::queue_send(entry.fd, message.bytes, message.size, message.priority);
 }
 
+// A terminal says EIO once its other side has gone, but also when its hardware fails.
+bool hung_up(const Operation& operation) noexcept {
+    const long events = sys::poll_now(operation.entry->fd, POLLIN);
+    return events > 0 && (events & POLLHUP) != 0;
+}
+
+long attempt_device_read(const Operation& operation) noexcept {
+    const long result = attempt_read(operation);
+    return result == -EIO && hung_up(operation) ? 0 : result;
+}
+
+long attempt_device_write(const Operation& operation) noexcept {
+    const long result = attempt_write(operation);
+    return result == -EIO && hung_up(operation) ? -EPIPE : result;
+}
+
 }  // namespace
 
 long attempt_now(const Operation& operation) noexcept {
@@ -81,6 +97,8 @@ long attempt_now(const Operation& operation) noexcept {
         case Operation::Verb::fifo_read: return attempt_fifo_read(operation);
         case Operation::Verb::queue_receive: return attempt_queue_receive(operation);
         case Operation::Verb::queue_send: return attempt_queue_send(operation);
+        case Operation::Verb::device_read: return attempt_device_read(operation);
+        case Operation::Verb::device_write: return attempt_device_write(operation);
         case Operation::Verb::write: return attempt_write(operation);
         case Operation::Verb::receive: return sys::receive(fd, operation.data, operation.size);
         case Operation::Verb::send: return sys::send(fd, operation.data, operation.size);

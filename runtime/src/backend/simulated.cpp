@@ -18,6 +18,7 @@ namespace weir {
 namespace {
 
 constexpr unsigned refusals_max = 8;
+constexpr nfds_t outside_max = 512;  // 4 KiB of stack
 
 }  // namespace
 
@@ -43,8 +44,10 @@ sys::Fault SimulatedBackend::next(sys::Call call, int, std::size_t size) noexcep
         return {.error = call == sys::Call::receive ? ECONNRESET : EPIPE};
     if (call == sys::Call::accept && happens(options_.no_files)) return {.error = EMFILE};
     if (happens(options_.would_block)) return {.error = EAGAIN};
-    // Only byte streams may be cut: an eventfd or a datagram is whole or not at all.
-    if (attempted_->by_queue && !attempted_->whole && size > 1 && happens(options_.short_transfer))
+    // Only byte streams may be cut: an eventfd, a datagram, perhaps a device is whole or not at all.
+    const bool frames =
+        attempted_->verb == Operation::Verb::device_read || attempted_->verb == Operation::Verb::device_write;
+    if (attempted_->by_queue && !attempted_->whole && !frames && size > 1 && happens(options_.short_transfer))
         fault.size_max = 1 + static_cast<std::size_t>(draw() % (size - 1));
     return fault;
 }
@@ -135,15 +138,17 @@ std::size_t SimulatedBackend::complete_some() noexcept {
 
 // Other threads may post (Remote): the one case in which a simulated program really waits.
 Result<void> SimulatedBackend::wait_for_outside() noexcept {
-    pollfd outside[16];
+    pollfd outside[outside_max];
     nfds_t count = 0;
     submitted_.for_each([&](ListNode<OperationLinks>& node) {
         const auto& operation = static_cast<const Operation&>(node);
-        if (operation.entry->external && count < std::size(outside)) {
-            outside[count++] = {.fd = operation.entry->fd, .events = POLLIN, .revents = 0};
+        if (operation.entry->external && count++ < outside_max) {
+            outside[count - 1] = {.fd = operation.entry->fd, .events = POLLIN, .revents = 0};
         }
     });
     if (count == 0) return failure(Errc::stalled, "simulated wait");
+    if (count > outside_max)
+        return failure(Errc::too_large, "simulated wait, descriptors of other threads", count, outside_max);
     if (::poll(outside, count, -1) < 0 && errno != EINTR) return failure(Error::from_errno("poll", errno));
     return {};
 }

@@ -66,6 +66,8 @@ struct Operation : ListNode<OperationLinks> {
         fifo_read,      ///< like read, but waits for the first writer instead of reporting end of stream
         queue_receive,  ///< mq_receive(3): `data` is a QueueMessage; the result is the message's size
         queue_send,     ///< mq_send(3): `data` is a QueueMessage
+        device_read,    ///< like read, but a terminal that hung up (EIO) is the end of the stream
+        device_write,   ///< like write, but to a terminal that hung up it is EPIPE
     };
     using Done = void (*)(Operation&) noexcept;
 
@@ -78,12 +80,14 @@ struct Operation : ListNode<OperationLinks> {
             case Verb::accept:
             case Verb::readable:
             case Verb::fifo_read:
-            case Verb::queue_receive: return Direction::in;
+            case Verb::queue_receive:
+            case Verb::device_read: return Direction::in;
             case Verb::write:
             case Verb::send:
             case Verb::connect:
             case Verb::writable:
-            case Verb::queue_send: return Direction::out;
+            case Verb::queue_send:
+            case Verb::device_write: return Direction::out;
         }
         return Direction::in;
     }
