@@ -30,6 +30,7 @@
 #include "weir/io/remote.hpp"
 #include "weir/io/signal.hpp"
 #include "weir/io/unix_stream.hpp"
+#include "weir/io/worker.hpp"
 #include "weir/scheduler/run_main.hpp"
 #include "weir/scheduler/scheduler.hpp"
 #include "weir/version.hpp"
