@@ -51,6 +51,10 @@ public:
         const std::uint32_t at = record_units(size) <= this->to_end() ? this->offset() : 0;
         return at + static_cast<std::uint32_t>(sizeof(RecordHeader));
     }
+    /// Copies the payload of a record that is reserved with `size` bytes. Those who fill it in place do without.
+    void fill(const std::byte* from, std::uint32_t size) noexcept {
+        Atomics::copy(data_ + payload_offset(size), from, size, Site::payload);
+    }
     /// Ends a record that was reserved with `reserved` bytes and filled with the first `size`. Not yet published.
     void finish(std::uint32_t reserved, std::uint32_t size) noexcept {
         if (record_units(reserved) > this->to_end()) {

@@ -31,11 +31,13 @@ namespace weir::ipc::ring {
 inline constexpr std::size_t cache_line = 64;
 
 /// What one side shares. The epoch has a line of its own: it is loaded at every advance and stored at every sleep.
-template <class Atomics>
-struct Words {
-    alignas(cache_line) typename Atomics::Word cursor{0};
-    alignas(cache_line) typename Atomics::Word epoch{0};
+template <class Word>
+struct BasicWords {
+    alignas(cache_line) Word cursor{0};
+    alignas(cache_line) Word epoch{0};
 };
+template <class Atomics>
+using Words = BasicWords<typename Atomics::Word>;
 static_assert(sizeof(Words<MachineAtomics>) == 2 * cache_line);
 static_assert(alignof(Words<MachineAtomics>) == cache_line);
 
