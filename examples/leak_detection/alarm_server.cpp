@@ -32,6 +32,7 @@ constexpr weir::Budget budget{
     .submissions = 32,
     // clients and one to be turned away; listener, queue, points, page, standard input and output, signals, one to spare
     .descriptors = LineServer::clients_most + 1 + 8,
+    .links = 0,
     .timer_slots = 16,
     .grace_ms = 900,
 };

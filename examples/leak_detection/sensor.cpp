@@ -22,7 +22,7 @@ using namespace leak;
 using weir::Scheduler, weir::Task;
 
 constexpr weir::Budget budget{
-    .frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 4, .timer_slots = 16};
+    .frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 4, .links = 0, .timer_slots = 16};
 static_assert(weir::footprint(budget) <= 20 * 1024);
 
 /// Samples from either source.

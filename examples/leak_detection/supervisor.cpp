@@ -37,6 +37,7 @@ constexpr weir::Budget budget{
     .frame_bytes = 64 * 1024,
     .submissions = 16,
     .descriptors = 3 * 3 + 2,  // two pipes and a pidfd per child; signals, one to spare
+    .links = 0,
     .timer_slots = 16,
     .grace_ms = 3'000,
 };

@@ -21,6 +21,7 @@ class Configuration:
     build: str = ""  # the folder under build/, when another configuration's build serves
     wrapper: tuple[str, ...] = ()  # put before each test program, relative to the build folder
     purposes: tuple[str, ...] = ("build", "tests")  # of tools/packages
+    optional_purposes: tuple[str, ...] = ()  # what lacks them skips, and says so
     suites: bool = True
     slowness: int = 1  # multiplies time limits
 
@@ -34,7 +35,7 @@ STRICT = ("-Dwerror=true",)
 CONFIGURATIONS = {
     c.name: c
     for c in [
-        Configuration("gcc", "g++ -O2", options=STRICT),
+        Configuration("gcc", "g++ -O2", options=STRICT, optional_purposes=("browser",)),
         Configuration(
             "clang-asan",
             "clang++ -O0 with AddressSanitizer and UndefinedBehaviorSanitizer",
@@ -126,6 +127,15 @@ def install(purposes: set[str], allowed: bool) -> None:
     status = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
     if status != 0:
         raise SystemExit(status)
+
+
+def install_if_possible(purposes: set[str], allowed: bool) -> None:
+    """The same for what can be done without."""
+    if not allowed or not purposes:
+        return
+    command = [str(ROOT / "tools/install-packages"), *sorted(purposes)]
+    if subprocess.run(command, stdin=subprocess.DEVNULL).returncode != 0:
+        print(f"going on without the packages for: {', '.join(sorted(purposes))}", flush=True)
 
 
 def configure(configuration: Configuration) -> None:

@@ -90,6 +90,12 @@ class Selection:
                 there.update(suites.names(configuration))
         return [wanted for wanted in self.suites if not any(suites.matching(name, [wanted]) for name in there)]
 
+    def optional_purposes(self) -> set[str]:
+        """What only the suites of some configurations want, when these suites are to run."""
+        if self.suites and suites.IN_ONE_CONFIGURATION.isdisjoint(self.suites):
+            return set()
+        return {purpose for each in self.configurations for purpose in each.optional_purposes}
+
     def suites_of(self, configuration: configurations.Configuration) -> list[str]:
         there = suites.names(configuration)
         if self.suites:
@@ -97,6 +103,8 @@ class Selection:
         left_out = set() if self.everything else suites.ONLY_ON_REQUEST
         if configuration.wrapper:
             left_out = suites.ABOUT_THE_BUILD
+        if not configuration.optional_purposes:
+            left_out = left_out | suites.IN_ONE_CONFIGURATION
         return [n for n in there if n not in left_out]
 
 
@@ -142,6 +150,7 @@ def main() -> int:
         sys.exit(str(failure))
     if unknown:
         sys.exit(f"no suite, configuration or check is called {', '.join(unknown)}: see tools/test --list")
+    configurations.install_if_possible(selection.optional_purposes(), allowed=not asked.no_install)
 
     run = Run()
     built = {c.folder for c in selection.to_build() if run.build(c)}

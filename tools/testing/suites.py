@@ -11,6 +11,8 @@ from testing.configurations import ROOT, Configuration
 ONLY_ON_REQUEST = {"install"}
 # What they show does not depend on what a program may do when it runs.
 ABOUT_THE_BUILD = {"install", "readme", "test harness"}
+# Dear, and the same in all.
+IN_ONE_CONFIGURATION = {"page"}
 
 
 def names(configuration: Configuration) -> list[str]:

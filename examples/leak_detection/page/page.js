@@ -119,8 +119,11 @@ function drawSignals(last) {
   });
 }
 
+/// The sample with which the learning ends has a threshold, and no statistic yet.
+const isJudged = (point) => point.watching && point.threshold > 0 && point.statistic > 0;
+
 function drawStatistic(last) {
-  const watched = points.filter((point) => point.watching && point.threshold > 0);
+  const watched = points.filter(isJudged);
   const chart = byId("statistic-chart");
   if (watched.length === 0) {
     chart.setAttribute("aria-label", "T-squared, not known while the model learns");
@@ -131,7 +134,7 @@ function drawStatistic(last) {
   const low = Math.floor(Math.log10(Math.max(1e-3, Math.min(...watched.map((point) => Math.max(point.statistic, 1e-3))))));
   const high = Math.ceil(Math.log10(Math.max(...tops) * 1.05));
   const logarithm = (value) => Math.log10(Math.max(value, 1e-9));
-  const known = (value) => points.map((point) => (point.watching && point.threshold > 0 ? logarithm(value(point)) : null));
+  const known = (value) => points.map((point) => (isJudged(point) ? logarithm(value(point)) : null));
   chart.querySelector(".line").setAttribute("d", path(known((point) => point.statistic), low, high, 160));
   chart.querySelector(".threshold").setAttribute("d", path(known((point) => point.threshold), low, high, 160));
   byId("scale-low").textContent = String(10 ** low);
