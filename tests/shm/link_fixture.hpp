@@ -75,24 +75,24 @@ inline const ipc::LinkHooks SampleServer::hooks{
                               .own = {self.mapping.data(), self.mapping.size()},
                               .client_size = client_size};
     },
-    .fill_region = [](void*, ipc::Link&, Bytes region) noexcept { region[1] = std::byte{17}; },
+    .fill_region = [](void*, ipc::Link&, Bytes bytes) noexcept { bytes[1] = std::byte{17}; },
     .on_attached =
-        [](void* owner, ipc::Link& link) noexcept {
+        [](void* owner, ipc::Link& one) noexcept {
             auto& self = *static_cast<SampleServer*>(owner);
             ++self.attached;
-            self.link = &link;
+            self.link = &one;
         },
     .on_signal =
-        [](void* owner, ipc::Link& link) noexcept {
+        [](void* owner, ipc::Link& one) noexcept {
             auto& self = *static_cast<SampleServer*>(owner);
-            if (link.state() == ipc::LinkState::attached) {
+            if (one.state() == ipc::LinkState::attached) {
                 ++self.rang;
                 return;
             }
-            ++(link.state() == ipc::LinkState::ended ? self.ended : self.lost);
+            ++(one.state() == ipc::LinkState::ended ? self.ended : self.lost);
             --self.links;
-            if (self.link == &link) self.link = nullptr;
-            if (self.closes) link.close();
+            if (self.link == &one) self.link = nullptr;
+            if (self.closes) one.close();
         },
     .fill_stat = [](void*, ipc::LinkStat& stat) noexcept { stat.records = 99; },
 };

@@ -5,4 +5,7 @@
 /// What processes share, above the runtime, for users to include at once.
 
 #include <weir/ipc/names/runtime_directory.hpp>
+#include <weir/ipc/shm/link.hpp>
+#include <weir/ipc/shm/link_stat.hpp>
+#include <weir/ipc/shm/region.hpp>
 #include <weir/version.hpp>

@@ -242,7 +242,7 @@ void LinkEnd::grant(Link& link) noexcept {
     link.phase_ = Link::Phase::granted;
     const auto handed = hand_over(link, *given);
     if (handed || link.slot_->closing()) return;
-    report(handed.error());
+    if (handed.error() != Errc::peer_lost && handed.error() != Errc::not_found) report(handed.error());
     turn_away(link, handed.error());
 }
 
