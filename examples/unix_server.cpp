@@ -28,7 +28,7 @@ Task<> session(Scheduler&, weir::UnixStream peer) {
             WEIR_CO_CHECK(weir::shielded(1s, peer.write_all(weir::bytes_of("going down"))));
             co_return;
         }
-        WEIR_CO_TRY(const auto bytes, std::move(request));
+        WEIR_CO_TRY(const auto bytes, request);
         if (bytes.empty()) co_return;
         WEIR_CO_CHECK(peer.write_all(bytes).within(1s));
     }

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <new>
 #include <utility>
 #include <sys/auxv.h>
@@ -33,6 +34,8 @@ void ignore_sigpipe() noexcept {
     }
 }
 
+constinit std::mutex started_lock;  // of the list of started schedulers
+
 class Inside {
 public:
     explicit Inside(const InsideHook& hook) noexcept : hook_(hook) {
@@ -50,7 +53,26 @@ private:
 
 }  // namespace
 
+// All that have started and live, for tools/gdb/weir.py, which finds them by this name.
+extern constinit Scheduler* started_schedulers;
+constinit Scheduler* started_schedulers = nullptr;
+
+void Scheduler::note_started() noexcept {
+    const std::lock_guard guard(started_lock);
+    started_next_ = std::exchange(started_schedulers, this);
+}
+
+void Scheduler::note_gone() noexcept {
+    const std::lock_guard guard(started_lock);
+    for (Scheduler** link = &started_schedulers; *link != nullptr; link = &(*link)->started_next_) {
+        if (*link != this) continue;
+        *link = started_next_;
+        return;
+    }
+}
+
 Scheduler::~Scheduler() {
+    note_gone();
     // exit() in a task destroys static schedulers under their running tasks; the kernel tidies up after those.
     if (root_ != nullptr) return;
     if (backend_ != nullptr) backend_->end();
@@ -100,6 +122,7 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     const bool spins = !simulated_ && budget_.spin_us > 0 && !sys::has_one_processor();
     spinner_.set_limit(spins ? std::chrono::microseconds(budget_.spin_us) : Duration::zero());
     ignore_sigpipe();
+    note_started();
     return {};
 }
 

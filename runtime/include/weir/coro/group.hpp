@@ -143,10 +143,11 @@ public:
     Result<void> take() noexcept { return group_.take(); }
 
 private:
-    static constexpr Kind kind{"group", [](const Pending& self, PendingVisitor& visitor) noexcept {
-                                   const auto& wait = static_cast<const Wait&>(self);
-                                   wait.group_.visit(visitor, wait.body_);
-                               }};
+    static void visit_members(const Pending& self, PendingVisitor& visitor) noexcept {
+        const auto& wait = static_cast<const Wait&>(self);
+        wait.group_.visit(visitor, wait.body_);
+    }
+    static constexpr Kind kind{"group", &visit_members};
     static Task<> make_body(WithGroup& self, Group& group) noexcept {
         return std::apply(
             [&](auto&... args) { return self.body_(*self.scheduler_, group, std::move(args)...); },

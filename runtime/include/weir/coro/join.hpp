@@ -112,8 +112,8 @@ public:
 
 protected:
     static void visit_arms(const Pending& self, PendingVisitor& visitor) noexcept {
-        const auto& arms = static_cast<const JoinArms&>(self);
-        (visit_arm(static_cast<const JoinArm<indices, Ds>&>(arms), visitor), ...);
+        const auto& wait = static_cast<const JoinArms&>(self);
+        (visit_arm(static_cast<const JoinArm<indices, Ds>&>(wait), visitor), ...);
     }
     template <std::size_t index>
     auto& outcome_of() noexcept {

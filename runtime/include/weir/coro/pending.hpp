@@ -61,8 +61,10 @@ public:
         combinator,  ///< by its name, and each of its arms by a line below
     };
     struct Kind {
-        const char* name;                                         ///< "unix stream read"
-        void (*visit)(const Pending&, PendingVisitor&) noexcept;  ///< may be null
+        const char* name;  ///< "unix stream read"
+        /// May be null. Debuggers tell by its name what to look for, and by its local `wait` in what type
+        /// (tools/gdb/weir.py).
+        void (*visit)(const Pending&, PendingVisitor&) noexcept;
         Shape shape = Shape::plain;
     };
     explicit Pending(const Kind& kind_of) noexcept : kind_(&kind_of) {}

@@ -136,7 +136,8 @@ public:
 
         private:
             static void visit_sleep(const Pending& self, PendingVisitor& visitor) noexcept {
-                visitor.on_pending(static_cast<const Wait&>(self).sleep_);
+                const auto& wait = static_cast<const Wait&>(self);
+                visitor.on_pending(wait.sleep_);
             }
             static constexpr Kind kind{"tick", &visit_sleep, Shape::wrapper};
             Ticker& ticker_;

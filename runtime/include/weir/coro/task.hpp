@@ -359,12 +359,13 @@ public:
 
     [[nodiscard]] const TaskState* child() const noexcept { return handle_ ? &handle_.promise() : nullptr; }
 
-    static constexpr Kind kind{"task", [](const Pending& self, PendingVisitor& visitor) noexcept {
-                                   const auto& wait = static_cast<const Wait&>(self);
-                                   if (wait.handle_) visitor.on_task(wait.handle_.promise());
-                               }};
-
 private:
+    static void visit_child(const Pending& self, PendingVisitor& visitor) noexcept {
+        const auto& wait = static_cast<const Wait&>(self);
+        if (wait.handle_) visitor.on_task(wait.handle_.promise());
+    }
+    static constexpr Kind kind{"task", &visit_child};
+
     Handle handle_;
     std::optional<Result<T>> slot_;
 };

@@ -195,6 +195,11 @@ private:
     void close_links() noexcept;
     void on_stuck() noexcept;
 
+    void note_started() noexcept;
+    void note_gone() noexcept;
+
+    Scheduler* started_next_ = nullptr;  // in the list that debuggers look for
+
     Budget budget_;
     std::byte* storage_;
     Backend* backend_ = nullptr;
