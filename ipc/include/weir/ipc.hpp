@@ -5,7 +5,9 @@
 /// What processes share, above the runtime, for users to include at once.
 
 #include <weir/ipc/names/runtime_directory.hpp>
+#include <weir/ipc/shm/foreign_semaphore.hpp>
 #include <weir/ipc/shm/link.hpp>
 #include <weir/ipc/shm/link_stat.hpp>
 #include <weir/ipc/shm/region.hpp>
+#include <weir/ipc/shm/shared_semaphore.hpp>
 #include <weir/version.hpp>
