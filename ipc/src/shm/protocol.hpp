@@ -20,7 +20,7 @@
 
 namespace weir::ipc {
 
-inline constexpr std::uint32_t protocol_magic = 0x7265'6977;  // "weir"
+inline constexpr std::uint32_t protocol_magic = 0x7269'6577;  // "weir"
 inline constexpr std::uint32_t protocol_version = 1;
 
 enum class Request : std::uint32_t { attach = 1, stat = 2 };
