@@ -46,7 +46,8 @@ struct AlarmServer {
     PageServer page{live};
     std::optional<Announcement> last;
     std::optional<Point> state;
-    weir::Event ordered;  // the supervisor has told what was so far
+    weir::Event points_ended;  // nobody is left who could announce anything
+    weir::Event ordered;       // the supervisor has told what was so far
     bool supervisor_is_gone = false;
 };
 
@@ -114,10 +115,13 @@ Task<> take_points(Scheduler& scheduler) {
     std::array<std::byte, 4'096> buffer;
     for (;;) {
         WEIR_CO_TRY(const auto bytes, pipe.read(buffer));
-        if (bytes.empty()) co_return co_await weir::fail(weir::Errc::ended, "the points");
+        if (bytes.empty()) break;  // supervisor and detector are gone
         WEIR_CO_CHECK(take_records<Point>(scheduler, bytes, show));
         server.page.wake();
     }
+    server.points_ended.set();
+    weir::Event never;
+    WEIR_CO_CHECK(never.wait());
 }
 
 Task<> beat(Scheduler& scheduler) {
@@ -175,6 +179,8 @@ bool has_input(int fd) {
 Task<> await_end(Scheduler& scheduler, weir::SignalSet& quit) {
     const auto told = co_await weir::first_of(quit.next(), serve_supervisor(scheduler));
     if (!told) co_return co_await weir::fail(told.error());
+    // The supervisor ends the detector before us; who outlives a killed supervisor may still queue.
+    if (server.supervisor_is_gone) std::ignore = co_await server.points_ended.wait().within(500ms);
     while (server.ordered.is_set() && has_input(queue_descriptor)) WEIR_CO_CHECK(weir::sleep_for(1ms));
     // A client that does not read is not waited for any longer.
     std::ignore = co_await server.lines.flush(scheduler).within(200ms);

@@ -92,7 +92,7 @@ class Selection:
 
     def optional_purposes(self) -> set[str]:
         """What only the suites of some configurations want, when these suites are to run."""
-        if self.suites and suites.IN_ONE_CONFIGURATION.isdisjoint(self.suites):
+        if self.suites and "page" not in self.suites:
             return set()
         return {purpose for each in self.configurations for purpose in each.optional_purposes}
 

@@ -12,7 +12,7 @@ ONLY_ON_REQUEST = {"install"}
 # What they show does not depend on what a program may do when it runs.
 ABOUT_THE_BUILD = {"gdb", "install", "readme", "test harness"}
 # Dear, and the same in all.
-IN_ONE_CONFIGURATION = {"page"}
+IN_ONE_CONFIGURATION = {"page", "random kills"}
 
 
 def names(configuration: Configuration) -> list[str]:
