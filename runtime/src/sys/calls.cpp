@@ -91,9 +91,10 @@ long queue_receive(int fd, void* data, std::size_t size, std::uint32_t& priority
     });
 }
 long queue_send(int fd, const void* data, std::size_t size, std::uint32_t priority) noexcept {
-    return attempt(Call::queue_send, fd, size, [=](std::size_t) {
-        return static_cast<long>(::mq_send(fd, static_cast<const char*>(data), size, priority));
-    });
+    // An empty message may come without bytes, but the call wants an address.
+    const char* const bytes = size > 0 ? static_cast<const char*>(data) : "";
+    return attempt(Call::queue_send, fd, size,
+                   [=](std::size_t) { return static_cast<long>(::mq_send(fd, bytes, size, priority)); });
 }
 long accept(int fd) noexcept {
     for (;;) {
