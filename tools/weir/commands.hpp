@@ -3,12 +3,29 @@
 // The commands of the program `weir`.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
+#include <optional>
+#include <string_view>
 
 namespace weir::tool {
 
 /// What this kernel offers, which backend results, the limits that will bite, and where names lie: a line for each (see
 /// findings.hpp), then `fit` or `not fit`. 0 if everything will work, else 1. Changes nothing.
 int doctor(std::FILE* out) noexcept;
+
+/// What is alive, or was, in the runtime directory: a line for each name, below a head; nothing if there is none. 0, or
+/// 1 and a sentence on standard error where the directory cannot be looked at.
+int list(std::FILE* out) noexcept;
+
+struct StatOptions {
+    std::uint64_t every_ns = 0;  ///< 0: everything once; else a line of rates each so often
+    std::uint64_t lines = 0;     ///< of rates; 0: without end
+};
+/// What the server of `name` says of itself. 0, or 1 and a sentence on standard error if it is not served, or not any
+/// more.
+int stat(std::FILE* out, std::string_view name, const StatOptions& options) noexcept;
+/// "1s", "250ms"; nothing for any other text, and for no time at all.
+[[nodiscard]] std::optional<std::uint64_t> span_ns(std::string_view text) noexcept;
 
 }  // namespace weir::tool

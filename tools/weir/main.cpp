@@ -3,7 +3,9 @@
 
 #include <weir/version.hpp>
 
+#include <charconv>
 #include <cstdio>
+#include <span>
 #include <string_view>
 
 namespace {
@@ -11,11 +13,38 @@ namespace {
 constexpr const char* usage =
     "usage: weir doctor       what this machine offers, and what will not work; exit status 1 if something "
     "will not\n"
+    "       weir ls           the names in the runtime directory, and who serves them\n"
+    "       weir stat NAME [--every SPAN [--lines N]]\n"
+    "                         what is known of one; every SPAN (1s, 250ms) a line of rates\n"
     "       weir --version\n";
 
 int wrong_usage() {
     std::fputs(usage, stderr);
     return 2;
+}
+
+int stat(std::span<char* const> arguments) {
+    if (arguments.empty()) return wrong_usage();
+    weir::tool::StatOptions options;
+    for (std::size_t i = 1; i < arguments.size(); i += 2) {
+        if (i + 1 == arguments.size()) return wrong_usage();
+        const std::string_view option = arguments[i];
+        const std::string_view value = arguments[i + 1];
+        if (option == "--every") {
+            const auto every = weir::tool::span_ns(value);
+            if (!every) return wrong_usage();
+            options.every_ns = *every;
+        } else if (option == "--lines") {
+            const auto [end, error] =
+                std::from_chars(value.data(), value.data() + value.size(), options.lines);
+            if (error != std::errc{} || end != value.data() + value.size() || options.lines == 0)
+                return wrong_usage();
+        } else {
+            return wrong_usage();
+        }
+    }
+    if (options.lines != 0 && options.every_ns == 0) return wrong_usage();
+    return weir::tool::stat(stdout, arguments[0], options);
 }
 
 }  // namespace
@@ -24,6 +53,8 @@ int main(int argc, char** argv) {
     if (argc < 2) return wrong_usage();
     const std::string_view command = argv[1];
     if (command == "doctor" && argc == 2) return weir::tool::doctor(stdout);
+    if (command == "ls" && argc == 2) return weir::tool::list(stdout);
+    if (command == "stat") return stat(std::span<char* const>(argv + 2, static_cast<std::size_t>(argc - 2)));
     if (command == "--version") {
         const weir::Version version = weir::library_version();
         std::printf("weir %d.%d.%d\n", version.major_number, version.minor_number, version.patch_number);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "names.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <dirent.h>
+#include <fcntl.h>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace weir::tool {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view lock_suffix = ".lock";
+
+struct CloseDirectory {
+    void operator()(DIR* directory) const noexcept { ::closedir(directory); }
+};
+
+/// Who holds the lock beside `path`: a pid where it can be read. Nothing if nobody does.
+enum class Lock : std::uint8_t { free, held, unknown };
+Lock look_at_lock(const std::string& path, std::int64_t& pid) {
+    const Fd fd(
+        ::open((path + std::string(lock_suffix)).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd) return errno == ENOENT ? Lock::free : Lock::unknown;
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    if (::fcntl(fd.get(), F_OFD_GETLK, &whole) < 0) return Lock::unknown;
+    if (whole.l_type == F_UNLCK) return Lock::free;
+    char text[24] = "";
+    if (::pread(fd.get(), text, sizeof(text) - 1, 0) > 0) pid = std::strtol(text, nullptr, 10);
+    return Lock::held;
+}
+
+std::optional<uid_t> owner_of(const std::string& path) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) == 0) return status.st_uid;
+    if (::lstat((path + std::string(lock_suffix)).c_str(), &status) == 0) return status.st_uid;
+    return std::nullopt;
+}
+
+}  // namespace
+
+const char* text(NameFound::State state) noexcept {
+    switch (state) {
+        case NameFound::State::live: return "live";
+        case NameFound::State::stale: return "stale";
+        case NameFound::State::silent: return "silent";
+        case NameFound::State::denied: return "denied";
+        case NameFound::State::full: return "full";
+        case NameFound::State::absent: return "absent";
+        case NameFound::State::other: return "other";
+    }
+    return "other";
+}
+
+std::string kind_of(std::uint32_t object) {
+    std::string letters;
+    for (int shift = 0; shift < 32; shift += 8) {
+        const auto letter = static_cast<char>((object >> shift) & 0xff);
+        const bool shown =
+            (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '-';
+        if (!shown) break;
+        letters += letter;
+    }
+    if (letters.size() == 4) return letters;
+    char number[12];
+    std::snprintf(number, sizeof(number), "%08x", object);
+    return number;
+}
+
+NameFound look_up(const ipc::RuntimeDirectory& directory, const Name& name) {
+    NameFound found;
+    found.name = std::string(name.view());
+    const auto path_made = directory.path_of(name, ipc::link_suffix);
+    char message[160];
+    if (!path_made) {
+        found.error = path_made.error().message(message);
+        return found;
+    }
+    const std::string path(path_made->view());
+    const auto owner = owner_of(path);
+    found.uid = owner.value_or(0);
+    const auto stat = ipc::ask_link_stat(directory, name, 1s);
+    if (stat) {
+        found.state = NameFound::State::live;
+        found.stat = *stat;
+        found.pid = stat->pid;
+        found.uid = stat->uid;
+        return found;
+    }
+    found.error = stat.error().message(message);
+    const Lock lock = look_at_lock(path, found.pid);
+    if (stat.error() == Errc::denied) {
+        found.state = NameFound::State::denied;
+    } else if (stat.error() == Errc::no_link) {
+        found.state = NameFound::State::full;
+    } else if (stat.error() == Errc::mismatch) {
+        found.state = NameFound::State::other;
+    } else if (!owner) {
+        found.state = NameFound::State::absent;
+    } else if (lock == Lock::free) {
+        found.state = NameFound::State::stale;
+        found.error = "a killed server left it; the next one takes it over";
+    } else if (lock == Lock::unknown && stat.error() == Errc::refused) {
+        // The lock is its owner's alone; but a socket that refuses has nobody behind it.
+        found.state = NameFound::State::stale;
+    } else {
+        found.state = NameFound::State::silent;
+    }
+    return found;
+}
+
+Result<std::vector<NameFound>> look_around(const ipc::RuntimeDirectory& directory) {
+    const std::unique_ptr<DIR, CloseDirectory> opened(::opendir(directory.c_str()));
+    if (!opened) return failure(Error::from_errno("runtime directory", errno));
+    std::set<std::string> names;  // a socket, its lock, or both
+    while (const dirent* const entry = ::readdir(opened.get())) {
+        std::string_view file = entry->d_name;
+        if (file.ends_with(lock_suffix)) file.remove_suffix(lock_suffix.size());
+        if (!file.ends_with(ipc::link_suffix)) continue;
+        file.remove_suffix(ipc::link_suffix.size());
+        std::string name(file);
+        std::replace(name.begin(), name.end(), '~', '/');
+        names.insert(name);
+    }
+    std::vector<NameFound> found;
+    for (const std::string& each : names) {
+        const auto name = Name::make(each);
+        if (name) found.push_back(look_up(directory, *name));
+    }
+    return found;
+}
+
+}  // namespace weir::tool

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// What lies in a runtime directory.
+#pragma once
+
+#include <weir/ipc.hpp>
+#include <weir/ipc/shm/link_stat.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace weir::tool {
+
+/// A name, and what its server says, or what became of it.
+struct NameFound {
+    enum class State : std::uint8_t {
+        live,    ///< its server answered
+        stale,   ///< nobody holds its lock: a killed server left it, and the next one takes it over
+        silent,  ///< somebody holds its lock and does not answer: it starts, is stopped, or hangs
+        denied,  ///< we may not ask
+        full,    ///< its link table has no place left for one who asks (Budget::links)
+        absent,  ///< there is no such name
+        other,   ///< its server answered in a way that we do not understand
+    };
+    std::string name;
+    State state = State::stale;
+    std::int64_t pid = 0;  ///< 0: not known
+    std::uint32_t uid = 0;
+    ipc::LinkStat stat{};  ///< of a live one
+    std::string error;     ///< why not, of any other
+};
+
+[[nodiscard]] const char* text(NameFound::State state) noexcept;
+/// What is attached, from LinkTerms::object: its four letters, or a number.
+[[nodiscard]] std::string kind_of(std::uint32_t object);
+
+/// Asks whoever serves `name`, for at most a second.
+[[nodiscard]] NameFound look_up(const ipc::RuntimeDirectory& directory, const Name& name);
+/// Every name in the directory, in the order of the alphabet. Errors: not_found, denied.
+[[nodiscard]] Result<std::vector<NameFound>> look_around(const ipc::RuntimeDirectory& directory);
+
+}  // namespace weir::tool

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "commands.hpp"
+
+#include "names.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdlib>
+#include <ctime>
+
+namespace weir::tool {
+namespace {
+
+double seconds(std::uint64_t from_ns, std::uint64_t to_ns) {
+    return to_ns > from_ns ? static_cast<double>(to_ns - from_ns) / 1e9 : 0.0;
+}
+
+/// How much more a counter of the server is now, for each second between; 0 where another server has taken over.
+double rate(std::uint64_t before, std::uint64_t now, double span_s) {
+    return now > before && span_s > 0 ? static_cast<double>(now - before) / span_s : 0.0;
+}
+
+std::uint64_t bells(const ipc::LinkStat& stat) {
+    std::uint64_t sum = 0;
+    const auto shown = std::min<std::size_t>(stat.peers, ipc::LinkStat::peers_max);
+    for (std::size_t i = 0; i < shown; ++i) sum += stat.peer[i].bells_rung + stat.peer[i].bells_heard;
+    return sum;
+}
+
+void print_all(std::FILE* out, const NameFound& found) {
+    const ipc::LinkStat& stat = found.stat;
+    std::fprintf(out, "name: %s\n", found.name.c_str());
+    std::fprintf(out, "kind: %s\n", kind_of(stat.object).c_str());
+    std::fprintf(out, "server: pid %" PRId32 ", uid %" PRIu32 ", for %.1f s\n", stat.pid, stat.uid,
+                 seconds(stat.started_ns, stat.now_ns));
+    std::fprintf(out, "depth: %" PRIu64 "\n", stat.depth);
+    if (stat.record_size != 0) {
+        std::fprintf(out, "record size: %" PRIu64 "\n", stat.record_size);
+    } else {
+        std::fputs("record size: any\n", out);
+    }
+    std::fprintf(out, "layout: %016" PRIx64 "\n", stat.layout);
+    std::fprintf(out, "region bytes: %" PRIu64 "\n", stat.region_bytes);
+    std::fprintf(out, "records: %" PRIu64 "\n", stat.records);
+    std::fprintf(out, "bytes: %" PRIu64 "\n", stat.bytes);
+    std::fprintf(out, "fill: %" PRIu64 " of %" PRIu64 "\n", stat.fill, stat.depth);
+    std::fprintf(out, "sleeps: %" PRIu64 "\n", stat.sleeps);
+    std::fprintf(out, "admitted: %" PRIu64 "\n", stat.admitted);
+    std::fprintf(out, "refused: %" PRIu64 "\n", stat.refused);
+    std::fprintf(out, "pending: %" PRIu32 "\n", stat.pending);
+    std::fprintf(out, "peers: %" PRIu32 "\n", stat.peers);
+    const auto shown = std::min<std::size_t>(stat.peers, ipc::LinkStat::peers_max);
+    for (std::size_t i = 0; i < shown; ++i) {
+        const ipc::LinkPeerStat& peer = stat.peer[i];
+        std::fprintf(out,
+                     "peer: pid %" PRId32 ", uid %" PRIu32 ", for %.1f s, fill %" PRIu64 ", records %" PRIu64
+                     ", bytes %" PRIu64 ", sleeps %" PRIu64 ", bells rung %" PRIu64 ", bells heard %" PRIu64
+                     "\n",
+                     peer.pid, peer.uid, seconds(peer.attached_ns, stat.now_ns), peer.fill, peer.records,
+                     peer.bytes, peer.sleeps, peer.bells_rung, peer.bells_heard);
+    }
+    if (stat.peers > shown) std::fprintf(out, "peers not shown: %zu\n", stat.peers - shown);
+}
+
+void print_rates(std::FILE* out, const ipc::LinkStat& before, const ipc::LinkStat& now) {
+    const bool same = before.started_ns == now.started_ns && before.pid == now.pid;
+    const double span_s = same ? seconds(before.now_ns, now.now_ns) : 0.0;
+    std::fprintf(out,
+                 "records/s %.0f  bytes/s %.0f  sleeps/s %.0f  bells/s %.0f  fill %" PRIu64 "/%" PRIu64
+                 "  peers %" PRIu32 "%s\n",
+                 rate(before.records, now.records, span_s), rate(before.bytes, now.bytes, span_s),
+                 rate(before.sleeps, now.sleeps, span_s), rate(bells(before), bells(now), span_s), now.fill,
+                 now.depth, now.peers, same ? "" : "  (another server)");
+    std::fflush(out);
+}
+
+void sleep_for_ns(std::uint64_t ns) {
+    timespec span{.tv_sec = static_cast<time_t>(ns / 1'000'000'000),
+                  .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
+    while (::nanosleep(&span, &span) < 0 && errno == EINTR) {}
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> span_ns(std::string_view text) noexcept {
+    std::uint64_t number = 0;
+    std::size_t digits = 0;
+    for (; digits < text.size() && text[digits] >= '0' && text[digits] <= '9'; ++digits) {
+        number = number * 10 + static_cast<std::uint64_t>(text[digits] - '0');
+        if (number > 86'400'000) return std::nullopt;
+    }
+    const std::string_view unit = text.substr(digits);
+    const std::uint64_t unit_ns = unit == "s" ? 1'000'000'000 : unit == "ms" ? 1'000'000 : 0;
+    if (digits == 0 || number == 0 || unit_ns == 0) return std::nullopt;
+    return number * unit_ns;
+}
+
+int stat(std::FILE* out, std::string_view text_of_name, const StatOptions& options) noexcept {
+    const auto name = Name::make(text_of_name);
+    const auto directory = ipc::RuntimeDirectory::find();
+    char text[160];
+    if (!name || !directory) {
+        (!name ? name.error() : directory.error()).message(text);
+        std::fprintf(stderr, "weir: %s\n", text);
+        return 1;
+    }
+    NameFound found = look_up(*directory, *name);
+    const auto complain = [&] {
+        std::fprintf(stderr, "weir: %s: %s: %s\n", found.name.c_str(), tool::text(found.state),
+                     found.error.c_str());
+        return 1;
+    };
+    if (found.state != NameFound::State::live) return complain();
+    if (options.every_ns == 0) {
+        print_all(out, found);
+        return 0;
+    }
+    for (std::uint64_t line = 0; options.lines == 0 || line < options.lines; ++line) {
+        sleep_for_ns(options.every_ns);
+        const ipc::LinkStat before = found.stat;
+        found = look_up(*directory, *name);
+        if (found.state != NameFound::State::live) return complain();
+        print_rates(out, before, found.stat);
+    }
+    return 0;
+}
+
+}  // namespace weir::tool
