@@ -69,6 +69,10 @@ TEST_CASE("a message contains the numbers that its code gives a meaning") {
           "too large (18446744073709551615, limit 18446744073709551615)");
 }
 
+TEST_CASE("a broken peer is told in words") {
+    CHECK(message({.code = Errc::corrupt, .operation = "ring next"}) == "ring next: the peer broke the shared memory");
+}
+
 TEST_CASE("numbers that are not known are left out") {
     CHECK(message({.code = Errc::in_use, .operation = "lock"}) == "lock: already in use");
     CHECK(message({.code = Errc::too_large, .operation = "send"}) == "send: too large");

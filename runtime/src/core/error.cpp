@@ -84,6 +84,7 @@ void add_numbers(Line& line, const Error& error) {
         case Errc::unsupported:
         case Errc::closed:
         case Errc::stalled:
+        case Errc::corrupt:
         case Errc::system: return;
     }
 }
@@ -153,6 +154,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::stalled: return "nothing can wake the remaining tasks";
         case Errc::overflow: return "more arrived than fits";
         case Errc::mismatch: return "made differently";
+        case Errc::corrupt: return "the peer broke the shared memory";
         case Errc::stuck: return "the stopped program does not end";
         case Errc::system: return "system error";
     }

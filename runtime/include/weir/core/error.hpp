@@ -43,6 +43,7 @@ enum class Errc : std::uint16_t {
     stalled,        ///< nothing can ever wake the remaining tasks (simulated backend)
     overflow,       ///< more arrived than a bounded place can hold; a = size, b = limit
     mismatch,       ///< what is there was made differently; a = what we want, b = what it has
+    corrupt,        ///< the peer wrote into shared memory what it must not
     stuck,          ///< a stopped program did not end within Budget::grace_ms; a = live tasks
     system,         ///< any other errno
 };

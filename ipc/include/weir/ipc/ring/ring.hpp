@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+//
+// Records of one type through shared memory, from one process to another.
+//
+//     WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(scheduler, "readings", {.slots = 64}));
+//     WEIR_CO_TRY(auto slot, ring.reserve().within(1s));
+//     *slot = {…};
+//     slot.commit();
+//
+//     WEIR_CO_TRY(auto ring, RingReader<Reading>::open(scheduler, "readings").within(2s));
+//     WEIR_CO_TRY(auto reading, ring.next());
+//     use(reading->celsius);                     // in place; released at the end of the scope
+//
+// The writer serves the name; there is one reader at a time. A record is seen by the reader when it is committed, and
+// its slot is free again when it is released. What was committed and not released stays for the next reader, whoever
+// it is: a reader that dies in the middle of a record leaves that record. While there is work on both sides neither
+// makes a system call.
+//
+// T is trivially copyable, has the same layout in both programs, and needs no alignment beyond 64. Both sides trust
+// each other: a record that is read may change if its writer is broken, and only then.
+#pragma once
+
+#include "weir/ipc/ring/ring_end.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace weir::ipc {
+
+/// What may be a record.
+template <class T>
+concept RingRecord = std::is_trivially_copyable_v<T> && alignof(T) <= ring::cache_line;
+
+struct RingOptions {
+    std::uint32_t slots = 64;  ///< records that fit, a power of two
+    LinkServerOptions link{};  ///< of the name: mode, owner, group, directory
+};
+
+/// The layout of a ring of T.
+template <RingRecord T>
+[[nodiscard]] constexpr RingShape ring_shape_of(std::uint32_t slots) noexcept {
+    constexpr std::size_t aligned = alignof(T) < 8 ? 8 : alignof(T);
+    return {.units = slots,
+            .unit_bytes = static_cast<std::uint32_t>((sizeof(T) + aligned - 1) / aligned * aligned),
+            .record_size = sizeof(T),
+            .layout = alignof(T)};
+}
+
+/// The part of a reservation that does not depend on its type: dropping it abandons it.
+class RingSlotBase {
+public:
+    RingSlotBase(RingSlotBase&& other) noexcept
+        : end_(std::exchange(other.end_, nullptr)), count_(other.count_) {}
+    RingSlotBase& operator=(RingSlotBase&&) = delete;
+    ~RingSlotBase() { abandon(); }
+
+    /// Nothing was reserved. Also what dropping it does.
+    void abandon() noexcept {
+        if (end_ != nullptr) std::exchange(end_, nullptr)->set_in_use(false);
+    }
+
+protected:
+    RingSlotBase(RingWriterEnd& end, std::uint32_t count) noexcept : end_(&end), count_(count) {
+        end.set_in_use(true);
+    }
+    void finish(std::uint32_t count, bool publish) noexcept {
+        WEIR_ASSERT(end_ != nullptr && count <= count_ &&
+                    "a slot is committed twice, or more than was reserved");
+        end_->machine.advance(count);
+        end_->count_record(count);
+        if (publish) end_->publish();
+        abandon();
+    }
+
+private:
+    RingWriterEnd* end_;
+    std::uint32_t count_;
+};
+
+/// One reserved record. Move-only; lives no longer than its RingWriter, which must not move meanwhile.
+template <RingRecord T>
+class [[nodiscard]] RingSlot : public RingSlotBase {
+public:
+    RingSlot(RingWriterEnd& end, T* value) noexcept : RingSlotBase(end, 1), value_(value) {}
+
+    /// What lies there is what an earlier record left.
+    [[nodiscard]] T& operator*() const noexcept { return *value_; }
+    [[nodiscard]] T* operator->() const noexcept { return value_; }
+    /// Gives it to the reader, with all that was deferred before it. One store, one fence, and a system call only if
+    /// the reader sleeps.
+    void commit() noexcept { finish(1, true); }
+    /// It is finished, and the reader gets it with the next commit(), or when the writer has to wait.
+    void defer() noexcept { finish(1, false); }
+
+private:
+    T* value_;
+};
+
+/// Several reserved records that lie side by side.
+template <RingRecord T>
+class [[nodiscard]] RingSlots : public RingSlotBase {
+public:
+    RingSlots(RingWriterEnd& end, std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
+        : RingSlotBase(end, count), first_(first), stride_(stride), size_(count) {}
+
+    [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+    [[nodiscard]] T& operator[](std::uint32_t index) const noexcept {
+        void* const at = first_ + std::size_t{index} * stride_;
+        return *static_cast<T*>(at);
+    }
+    /// Gives the first `count` of them to the reader at once; the others were never reserved.
+    void commit(std::uint32_t count) noexcept { finish(count, true); }
+    void commit() noexcept { finish(size_, true); }
+
+private:
+    std::byte* first_;
+    std::uint32_t stride_;
+    std::uint32_t size_;
+};
+
+/// The part of a record in use that does not depend on its type: dropping it releases it.
+class RingItemBase {
+public:
+    RingItemBase(RingItemBase&& other) noexcept
+        : end_(std::exchange(other.end_, nullptr)), count_(other.count_) {}
+    RingItemBase& operator=(RingItemBase&&) = delete;
+    ~RingItemBase() {
+        if (end_ != nullptr) release();
+    }
+    /// Gives the place back to the writer, with all that was deferred before it.
+    void release() noexcept {
+        end_->publish();
+        done();
+    }
+    /// It was read; the writer gets its place with the next release, or when the reader has to wait. A reader that dies
+    /// before that leaves it to its successor.
+    void defer() noexcept { done(); }
+
+protected:
+    /// Its place was passed already.
+    RingItemBase(RingReaderEnd& end, std::uint32_t count) noexcept : end_(&end), count_(count) {
+        end.set_in_use(true);
+    }
+
+private:
+    void done() noexcept {
+        end_->count_record(count_);
+        std::exchange(end_, nullptr)->set_in_use(false);
+    }
+
+    RingReaderEnd* end_;
+    std::uint32_t count_;
+};
+
+/// One record in place. Move-only; lives no longer than its RingReader, which must not move meanwhile.
+template <RingRecord T>
+class [[nodiscard]] RingItem : public RingItemBase {
+public:
+    RingItem(RingReaderEnd& end, const T* value) noexcept : RingItemBase(end, 1), value_(value) {}
+    [[nodiscard]] const T& operator*() const noexcept { return *value_; }
+    [[nodiscard]] const T* operator->() const noexcept { return value_; }
+
+private:
+    const T* value_;
+};
+
+/// Several records in place, released together.
+template <RingRecord T>
+class [[nodiscard]] RingItems : public RingItemBase {
+public:
+    RingItems(RingReaderEnd& end, const std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
+        : RingItemBase(end, count), first_(first), stride_(stride), size_(count) {}
+    [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+    [[nodiscard]] const T& operator[](std::uint32_t index) const noexcept {
+        const void* const at = first_ + std::size_t{index} * stride_;
+        return *static_cast<const T*>(at);
+    }
+
+private:
+    const std::byte* first_;
+    std::uint32_t stride_;
+    std::uint32_t size_;
+};
+
+/// What a task gets of one end: Take says how the value is made of the end once it is there.
+template <class End, class Take>
+class [[nodiscard]] RingAwait : public Awaitable<RingAwait<End, Take>> {
+public:
+    using Outcome = Result<typename Take::Value>;
+    RingAwait(End& end, Take take, std::uint32_t units) noexcept : end_(&end), take_(take), units_(units) {}
+
+    class Wait : public RingWait<End> {
+    public:
+        explicit Wait(RingAwait&& description) noexcept
+            : RingWait<End>(kind, *description.end_, description.units_), take_(description.take_) {}
+        Outcome take() noexcept {
+            if (!this->arrived()) [[unlikely]]
+                return this->failed();
+            return take_(this->end());
+        }
+
+    private:
+        static constexpr Pending::Kind kind{End::waiting_for, nullptr};
+        [[no_unique_address]] Take take_;
+    };
+
+private:
+    End* end_;
+    [[no_unique_address]] Take take_;
+    std::uint32_t units_;
+};
+
+/// Waits until everything was taken.
+class [[nodiscard]] RingDrain : public Awaitable<RingDrain> {
+public:
+    using Outcome = Result<void>;
+    explicit RingDrain(RingWriterEnd& end) noexcept : end_(&end) {}
+
+    class Wait : public RingWait<RingWriterEnd> {
+    public:
+        explicit Wait(RingDrain&& drain) noexcept
+            : RingWait<RingWriterEnd>(kind, *drain.end_, drain.end_->machine.capacity()) {
+            drains_ = true;
+        }
+        Result<void> take() noexcept {
+            if (!arrived()) return failed();
+            end().shut();
+            return {};
+        }
+
+    private:
+        static constexpr Pending::Kind kind{"ring close", nullptr};
+    };
+
+private:
+    RingWriterEnd* end_;
+};
+
+/// The writing end of a ring of T. Move-only, while no slot of it is in use and nobody waits; belongs to one
+/// scheduler's thread. Takes two slots of the link table.
+template <RingRecord T>
+class RingWriter {
+    static constexpr std::uint32_t stride = ring_shape_of<T>(1).unit_bytes;
+    static T* at(RingWriterEnd& end) noexcept {
+        void* const place = end.data() + std::size_t{end.machine.offset()} * stride;
+        return static_cast<T*>(place);
+    }
+    struct TakeOne {
+        using Value = RingSlot<T>;
+        Value operator()(RingWriterEnd& end) const noexcept { return Value(end, at(end)); }
+    };
+    struct TakeSome {
+        using Value = RingSlots<T>;
+        std::uint32_t most;
+        Value operator()(RingWriterEnd& end) const noexcept {
+            const std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
+            return Value(end, end.data() + std::size_t{end.machine.offset()} * stride, stride, count);
+        }
+    };
+
+public:
+    RingWriter() noexcept = default;
+
+    /// Makes the memory, which is all there from then on, and serves `name`. Errors: invalid (slots not a power of
+    /// two), too_large (beyond 1 GiB), no_memory, no_files, unsupported (no memfd), in_use (the holder's pid), no_link,
+    /// denied, not_found (no runtime directory).
+    static Result<RingWriter> create(Scheduler& scheduler, const RingName& name,
+                                     const RingOptions& options = {}) noexcept {
+        RingWriter writer;
+        const auto created =
+            writer.end_.create(scheduler, name, ring_shape_of<T>(options.slots), options.link);
+        if (!created) return failure(created.error());
+        return writer;
+    }
+
+    /// Waits for a free slot; the value is to be filled and committed. Completes at once while there is space. Errors:
+    /// cancelled, timed_out, busy (another task waits, or a slot is in use), closed, corrupt (the reader wrote
+    /// nonsense: it was turned out, and the records wait for another). Takes no frame.
+    [[nodiscard]] auto reserve() noexcept { return RingAwait<RingWriterEnd, TakeOne>(end_, {}, 1); }
+    /// The same for 1 to `most` slots that lie side by side: as many as are free before the end of the ring.
+    [[nodiscard]] auto reserve_some(std::uint32_t most) noexcept {
+        return RingAwait<RingWriterEnd, TakeSome>(end_, {most > 0 ? most : 1}, 1);
+    }
+    /// Without waiting: would_block where reserve() would wait. Costs no credit of the task.
+    [[nodiscard]] Result<RingSlot<T>> try_reserve() noexcept {
+        if (!end_.idle()) [[unlikely]]
+            return failure(Errc::busy, "ring reserve");
+        if (!end_.ready(1)) [[unlikely]] {
+            if (!end_.open()) return failure(Errc::closed, "ring reserve");
+            if (end_.machine.look(1) != ring::Look::ready) return failure(Errc::would_block, "ring reserve");
+        }
+        return RingSlot<T>(end_, at(end_));
+    }
+    /// Gives the reader what was deferred.
+    void commit() noexcept { end_.flush(); }
+    /// Waits until the reader has released everything, then closes: it learns `ended`. Errors: those of reserve(), and
+    /// peer_lost if the reader dies with records left. After an error the ring is still open. Dropping the writer
+    /// closes without waiting: a reader that is attached still gets all that was committed, then `ended`.
+    [[nodiscard]] RingDrain close() noexcept { return RingDrain(end_); }
+
+    [[nodiscard]] bool has_reader() const noexcept { return end_.has_reader(); }
+    [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
+    /// Committed and not yet released, as far as the writer knows.
+    [[nodiscard]] std::uint32_t fill() const noexcept { return slots() - end_.machine.known(); }
+    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
+
+private:
+    RingWriterEnd end_;
+};
+
+/// The reading end of a ring of T. Move-only, while no record of it is in use and nobody waits; belongs to one
+/// scheduler's thread. Takes one slot of the link table.
+template <RingRecord T>
+class RingReader {
+    static constexpr std::uint32_t stride = ring_shape_of<T>(1).unit_bytes;
+    struct TakeOne {
+        using Value = RingItem<T>;
+        Value operator()(RingReaderEnd& end) const noexcept {
+            const void* const place = end.data() + std::size_t{end.machine.offset()} * stride;
+            end.machine.advance(1);
+            return Value(end, static_cast<const T*>(place));
+        }
+    };
+    struct TakeSome {
+        using Value = RingItems<T>;
+        std::uint32_t most;
+        Value operator()(RingReaderEnd& end) const noexcept {
+            const std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
+            const std::byte* const first = end.data() + std::size_t{end.machine.offset()} * stride;
+            end.machine.advance(count);
+            return Value(end, first, stride, count);
+        }
+    };
+
+public:
+    RingReader() noexcept = default;
+
+    /// What open() returns: see there.
+    class [[nodiscard]] Open : public Awaitable<Open> {
+    public:
+        using Outcome = Result<RingReader>;
+        explicit Open(const OpenLink& link) noexcept : link_(link) {}
+        class Wait : public OpenLink::Wait {
+        public:
+            explicit Wait(Open&& open) noexcept : OpenLink::Wait(std::move(open.link_)) {}
+            Result<RingReader> take() noexcept {
+                WEIR_TRY(LinkClient client, OpenLink::Wait::take());
+                RingReader reader;
+                const auto attached = reader.end_.attach(std::move(client), stride);
+                if (!attached) return failure(attached.error());
+                return reader;
+            }
+        };
+
+    private:
+        OpenLink link_;
+    };
+
+    /// Waits until `name` is served and attaches to it. Errors: those of open_link(): in_use (another reader, its pid),
+    /// mismatch (another type of record), denied, no_link, no_memory, no_files, cancelled, timed_out.
+    [[nodiscard]] static Open open(Scheduler&, const RingName& name,
+                                   const LinkOpenOptions& options = {}) noexcept {
+        return Open(open_link(name, ring_shape_of<T>(0).terms(), options));
+    }
+
+    /// Waits for the next record, to be used in place. Completes at once while there are any. Errors: ended (the writer
+    /// closed) and peer_lost (it died), both only after its last committed record; cancelled, timed_out, busy (another
+    /// task waits, or a record is in use), closed, corrupt (the writer wrote nonsense). Takes no frame.
+    [[nodiscard]] auto next() noexcept { return RingAwait<RingReaderEnd, TakeOne>(end_, {}, 1); }
+    /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring.
+    [[nodiscard]] auto next_some(std::uint32_t most) noexcept {
+        return RingAwait<RingReaderEnd, TakeSome>(end_, {most > 0 ? most : 1}, 1);
+    }
+    /// Without waiting: would_block where next() would wait or tell of an end. Costs no credit of the task.
+    [[nodiscard]] Result<RingItem<T>> try_next() noexcept {
+        if (!end_.idle()) [[unlikely]]
+            return failure(Errc::busy, "ring next");
+        if (!end_.ready(1)) [[unlikely]] {
+            if (!end_.open()) return failure(Errc::closed, "ring next");
+            if (end_.machine.look(1) != ring::Look::ready) return failure(Errc::would_block, "ring next");
+        }
+        return TakeOne{}(end_);
+    }
+    /// Gives the writer back what was deferred.
+    void release() noexcept { end_.flush(); }
+    /// Leaves at once. What was not released is the next reader's.
+    void close() noexcept { end_.shut(); }
+
+    [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
+    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
+
+private:
+    RingReaderEnd end_;
+};
+
+}  // namespace weir::ipc

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+//
+// The writer's region holds, in this order: the writer's two words, a stand-in for the reader's, and the data. While no
+// reader is attached the algorithm runs against the stand-in, whose epoch is even and whose cursor is what the last
+// reader released: nobody is rung, nothing is freed. A new reader's words begin with that cursor.
+//
+// Whenever something happens (the cursor moved, the bell, news of the link, a new reader) the waiter's progress is asked
+// for again: it looks at the state of the link first and at the memory then, so that a peer which wrote and died is
+// read to the end. A new announcement is made before the thread blocks again.
+#include "weir/ipc/ring/ring_end.hpp"
+
+#include "weir/core/report.hpp"
+
+#include <bit>
+#include <new>
+
+namespace weir::ipc {
+namespace {
+
+using ring::Look;
+using ring::MachineAtomics;
+using SharedWords = ring::Words<MachineAtomics>;
+
+constexpr std::uint32_t ring_object = 0x474e4952;  // "RING"
+constexpr std::uint32_t layout_version = 1;
+constexpr std::size_t data_offset = 2 * sizeof(SharedWords);
+static_assert(data_offset % ring::cache_line == 0);
+
+SharedWords& words_at(std::byte* memory) noexcept {
+    void* const at = memory;
+    return *std::launder(static_cast<SharedWords*>(at));
+}
+const SharedWords& words_at(const std::byte* memory) noexcept {
+    const void* const at = memory;
+    return *std::launder(static_cast<const SharedWords*>(at));
+}
+
+Error corrupt(const char* operation) noexcept {
+    return {.code = Errc::corrupt, .operation = operation};
+}
+
+}  // namespace
+
+LinkTerms RingShape::terms() const noexcept {
+    return {.object = ring_object,
+            .version = layout_version,
+            .layout = layout,
+            .record_size = record_size,
+            .depth = units};
+}
+
+RingEnd::RingEnd(RingEnd&& other) noexcept : sleeps_(other.sleeps_), records_(other.records_) {
+    WEIR_ASSERT(other.idle() && "a ring's end is moved while it is in use");
+}
+RingEnd& RingEnd::operator=(RingEnd&& other) noexcept {
+    WEIR_ASSERT(idle() && other.idle() && "a ring's end is moved while it is in use");
+    sleeps_ = other.sleeps_;
+    records_ = other.records_;
+    return *this;
+}
+
+// --- waiting, at either end
+
+template <class End>
+RingProgress RingWait<End>::progress(bool sleeps) noexcept {
+    std::optional<Errc> error;
+    RingProgress progressed = end_.progress(units_, error);
+    if (sleeps && progressed == RingProgress::waiting) progressed = end_.sleep(units_, error);
+    if (error) refuse(*error);
+    return progressed;
+}
+
+template <class End>
+bool RingWait<End>::start_slowly(const Start& start) noexcept {
+    if (progress(false) != RingProgress::waiting) return true;
+    end_.flush();  // the peer may wait for just that
+    end_.waiter_ = this;
+    begin(start);
+    watch();
+    static_cast<Scheduler&>(start.context).watch(watch_);  // every Context is a Scheduler
+    return false;
+}
+
+template <class End>
+void RingWait<End>::watch() noexcept {
+    watch_.set(watching, end_.watched(), end_.machine.seen());
+}
+
+template <class End>
+void RingWait<End>::end_if(RingProgress progressed) noexcept {
+    if (progressed == RingProgress::waiting) return;
+    end_.machine.awake();
+    watch_.unlink();
+    over_ = true;
+    complete();
+}
+
+// The bell rang, the link changed, or another reader came: begin the wait anew.
+template <class End>
+void RingWait<End>::looked(RingWaiter& self) noexcept {
+    auto& wait = static_cast<RingWait&>(self);
+    if (wait.over_) return;
+    const RingProgress progressed = wait.progress(false);
+    if (progressed == RingProgress::waiting) wait.watch();
+    wait.end_if(progressed);
+}
+
+template <class End>
+void RingWait<End>::cursor_changed(Watch& watch) noexcept {
+    auto& wait = static_cast<RingWait&>(static_cast<CursorWatch&>(watch).waiter);
+    const RingProgress progressed = wait.progress(false);
+    watch.seen = wait.end_.machine.seen();
+    wait.end_if(progressed);
+}
+
+template <class End>
+void RingWait<End>::about_to_sleep(Watch& watch) noexcept {
+    auto& wait = static_cast<RingWait&>(static_cast<CursorWatch&>(watch).waiter);
+    wait.end_if(wait.progress(true));
+}
+
+template <class End>
+void RingWait<End>::stopped(Stoppable& self) noexcept {
+    auto& wait = static_cast<RingWait&>(self);
+    if (wait.over_) return;
+    // What has arrived by now wins over the stop.
+    if (wait.progress(false) == RingProgress::waiting) wait.refuse(Errc::cancelled);
+    wait.end_if(RingProgress::ready);
+}
+
+template class RingWait<RingWriterEnd>;
+template class RingWait<RingReaderEnd>;
+
+// --- the writer
+
+const LinkHooks RingWriterEnd::hooks{.on_admit = on_admit,
+                                     .fill_region = fill_region,
+                                     .on_attached = on_attached,
+                                     .on_signal = on_signal,
+                                     .fill_stat = fill_stat};
+
+RingWriterEnd::RingWriterEnd(RingWriterEnd&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {
+    take_from(other);
+}
+RingWriterEnd& RingWriterEnd::operator=(RingWriterEnd&& other) noexcept {
+    if (this == &other) return *this;
+    shut();
+    RingEnd::operator=(static_cast<RingEnd&&>(other));
+    take_from(other);
+    return *this;
+}
+void RingWriterEnd::take_from(RingWriterEnd& other) noexcept {
+    machine = std::exchange(other.machine, Machine());
+    server_ = std::move(other.server_);
+    region_ = std::move(other.region_);
+    mapping_ = std::move(other.mapping_);
+    link_ = std::exchange(other.link_, nullptr);
+    reader_cursor_ = std::exchange(other.reader_cursor_, nullptr);
+    data_ = std::exchange(other.data_, nullptr);
+    attached_ = std::exchange(other.attached_, false);
+    if (server_) server_.set_owner(this);
+}
+
+ring::Words<ring::MachineAtomics>& RingWriterEnd::stand_in() const noexcept {
+    return words_at(mapping_.data() + sizeof(SharedWords));
+}
+
+Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const RingShape& shape,
+                                   const LinkServerOptions& options) noexcept {
+    if (!std::has_single_bit(shape.units)) return failure(Errc::invalid, "ring create, its depth");
+    if (shape.bytes() < ring::ring_bytes_min && shape.record_size == 0)
+        return failure(Errc::invalid, "ring create, its size");
+    if (shape.bytes() > ring::ring_bytes_max)
+        return failure(Errc::too_large, "ring create", shape.bytes(), ring::ring_bytes_max);
+    WEIR_TRY(region_, Region::create(data_offset + shape.bytes(), "weir-ring"));
+    WEIR_TRY(mapping_, region_.map_writable());
+    if (const auto sealed = region_.seal(); !sealed) return failure(sealed.error());
+    auto* const own = ::new (static_cast<void*>(mapping_.data())) SharedWords();
+    auto* const nobody = ::new (static_cast<void*>(mapping_.data() + sizeof(SharedWords))) SharedWords();
+    data_ = mapping_.data() + data_offset;
+    machine = Machine(*own, *nobody, data_, shape.units);
+    WEIR_TRY(server_, LinkServer::create(scheduler, name, shape.terms(), hooks, this, options));
+    return {};
+}
+
+void RingWriterEnd::shut() noexcept {
+    WEIR_ASSERT(idle() && "a ring's writer is closed while it is in use");
+    server_.close();
+    link_ = nullptr;
+    attached_ = false;
+    machine = Machine();
+    mapping_.unmap();
+    region_.close();
+}
+
+RingProgress RingWriterEnd::progress(std::uint32_t units, std::optional<Errc>& error) noexcept {
+    if (!open()) {
+        error = Errc::closed;
+        return RingProgress::failed;
+    }
+    switch (machine.need(units)) {
+        case Look::ready: return RingProgress::ready;
+        case Look::nothing:
+            if (!reader_died_) return RingProgress::waiting;
+            error = Errc::peer_lost;
+            return RingProgress::failed;
+        case Look::corrupt: break;
+    }
+    // The records are sound and wait for another reader; this one is turned out.
+    error = Errc::corrupt;
+    turn_out(*link_);
+    return RingProgress::failed;
+}
+
+RingProgress RingWriterEnd::sleep(std::uint32_t units, std::optional<Errc>& error) noexcept {
+    ++sleeps_;
+    switch (machine.announce(units)) {
+        case Look::ready: return RingProgress::ready;
+        case Look::nothing: break;
+        case Look::corrupt: return progress(units, error);
+    }
+    // Without a reader, or when this one goes, news of the link ends the wait.
+    if (attached_) link_->arm_bell();
+    return RingProgress::waiting;
+}
+
+Result<LinkGrant> RingWriterEnd::on_admit(void* owner, Link& link) noexcept {
+    auto& self = *static_cast<RingWriterEnd*>(owner);
+    if (self.link_ != nullptr) {
+        const pid_t holder = self.link_->credentials().pid;
+        return failure(Errc::in_use, "ring open", static_cast<std::uint64_t>(holder > 0 ? holder : 0));
+    }
+    self.link_ = &link;
+    return LinkGrant{.region = &self.region_,
+                     .own = {self.mapping_.data(), self.mapping_.size()},
+                     .client_size = sizeof(SharedWords)};
+}
+
+void RingWriterEnd::fill_region(void* owner, Link&, Bytes region) noexcept {
+    const auto& self = *static_cast<RingWriterEnd*>(owner);
+    auto* const words = ::new (static_cast<void*>(region.data())) SharedWords();
+    words->cursor.store(self.stand_in().cursor.load(std::memory_order_relaxed), std::memory_order_relaxed);
+}
+
+void RingWriterEnd::on_attached(void* owner, Link& link) noexcept {
+    auto& self = *static_cast<RingWriterEnd*>(owner);
+    const SharedWords& words = words_at(link.peer().data());
+    self.reader_cursor_ = &words.cursor;
+    self.attached_ = true;
+    self.machine.rebind(words);
+    link.ring_bell();
+    if (self.waiter_ != nullptr) self.waiter_->look_again();
+}
+
+void RingWriterEnd::on_signal(void* owner, Link& link) noexcept {
+    auto& self = *static_cast<RingWriterEnd*>(owner);
+    const LinkState state = link.state();
+    if (state != LinkState::attached) self.turn_out(link);
+    RingWaiter* const waiter = self.waiter_;
+    if (waiter == nullptr) return;
+    if (waiter->drains() && state == LinkState::lost) self.reader_died_ = true;
+    waiter->look_again();
+    self.reader_died_ = false;
+}
+
+// Keeps what the reader released, and lets the next one come.
+void RingWriterEnd::turn_out(Link& link) noexcept {
+    if (link_ != &link) return;
+    if (attached_) {
+        if (machine.look(1) == Look::corrupt) report(corrupt("ring, its reader"));
+        stand_in().cursor.store(machine.seen(), std::memory_order_relaxed);
+        machine.rebind(stand_in());
+    }
+    attached_ = false;
+    link_ = nullptr;
+    link.close();
+}
+
+void RingWriterEnd::fill_stat(void* owner, LinkStat& stat) noexcept {
+    auto& self = *static_cast<RingWriterEnd*>(owner);
+    std::ignore = self.machine.look(1);
+    const std::uint32_t fill = self.machine.capacity() - self.machine.known();
+    stat.region_bytes = self.mapping_.size();
+    stat.records = self.records_;
+    stat.bytes = self.records_ * stat.record_size;
+    stat.sleeps = self.sleeps_;
+    stat.fill = fill;
+    if (!self.attached_ || stat.peers == 0) return;
+    stat.peer[0].fill = fill;
+    // Odd epochs are announcements: two steps for each.
+    const std::uint32_t epoch = words_at(self.link_->peer().data()).epoch.load(std::memory_order_relaxed);
+    stat.peer[0].sleeps = (epoch + 1) / 2;
+}
+
+// --- the reader
+
+const LinkHooks RingReaderEnd::hooks{.on_signal = on_signal};
+
+RingReaderEnd::RingReaderEnd(RingReaderEnd&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {
+    take_from(other);
+}
+RingReaderEnd& RingReaderEnd::operator=(RingReaderEnd&& other) noexcept {
+    if (this == &other) return *this;
+    shut();
+    RingEnd::operator=(static_cast<RingEnd&&>(other));
+    take_from(other);
+    return *this;
+}
+void RingReaderEnd::take_from(RingReaderEnd& other) noexcept {
+    machine = std::exchange(other.machine, Machine());
+    link_ = std::move(other.link_);
+    writer_cursor_ = std::exchange(other.writer_cursor_, nullptr);
+    data_ = std::exchange(other.data_, nullptr);
+    broken_ = std::exchange(other.broken_, false);
+    if (link_) link_.set_owner(hooks, this);
+}
+
+Result<void> RingReaderEnd::attach(LinkClient client, std::uint32_t unit_bytes) noexcept {
+    const std::uint64_t units = client->terms().depth;
+    const std::uint64_t expected = data_offset + units * unit_bytes;
+    if (units > ring::ring_bytes_max || !std::has_single_bit(units) || client->peer().size() != expected)
+        return failure(Errc::mismatch, "ring open, its memory", expected, client->peer().size());
+    if (client->own().size() != sizeof(SharedWords))
+        return failure(Errc::mismatch, "ring open, the reader's memory", sizeof(SharedWords),
+                       client->own().size());
+    link_ = std::move(client);
+    data_ = link_->peer().data() + data_offset;
+    writer_cursor_ = &words_at(link_->peer().data()).cursor;
+    machine = Machine(words_at(link_->own().data()), words_at(link_->peer().data()), data_,
+                      static_cast<std::uint32_t>(units));
+    link_.set_owner(hooks, this);
+    link_->ring_bell();
+    return {};
+}
+
+void RingReaderEnd::shut() noexcept {
+    WEIR_ASSERT(idle() && "a ring's reader is closed while it is in use");
+    machine = Machine();
+    data_ = nullptr;
+    link_.close();
+}
+
+RingProgress RingReaderEnd::progress(std::uint32_t units, std::optional<Errc>& error) noexcept {
+    const auto fail_with = [&](Errc code) {
+        error = code;
+        return RingProgress::failed;
+    };
+    if (!open()) return fail_with(Errc::closed);
+    // Before the look: what the writer stored before it went can then be seen.
+    const LinkState state = link_->state();
+    if (broken_ || machine.need(units) == Look::corrupt) {
+        broken_ = true;
+        return fail_with(Errc::corrupt);
+    }
+    if (machine.known() >= units) return RingProgress::ready;
+    if (state == LinkState::ended) return fail_with(Errc::ended);
+    if (state == LinkState::lost) return fail_with(Errc::peer_lost);
+    return RingProgress::waiting;
+}
+
+RingProgress RingReaderEnd::sleep(std::uint32_t units, std::optional<Errc>& error) noexcept {
+    ++sleeps_;
+    switch (machine.announce(units)) {
+        case Look::ready: return RingProgress::ready;
+        case Look::nothing: break;
+        case Look::corrupt: return progress(units, error);
+    }
+    link_->arm_bell();
+    return progress(units, error);
+}
+
+void RingReaderEnd::on_signal(void* owner, Link&) noexcept {
+    auto& self = *static_cast<RingReaderEnd*>(owner);
+    if (self.waiter_ != nullptr) self.waiter_->look_again();
+}
+
+}  // namespace weir::ipc
