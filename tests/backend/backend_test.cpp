@@ -196,7 +196,7 @@ TEST_CASE("a wait for more room than a writable descriptor has is no loop") {
         DescriptorEntry& entry = backend.entry(event.fd);
         std::uint64_t count = 100;
         CountedOperation write(entry, Verb::write, &count, sizeof(count));
-        write.by_queue = false;
+        write.stream = false;
         backend.submit(write);
         const Instant until = after(backend.now(), 2ms);
         int waits = 0;
@@ -221,7 +221,7 @@ TEST_CASE("a wait for more room than a writable descriptor has is cancelled like
         std::uint64_t count = 100;
         for (int round = 0; round < 40; ++round) {
             CountedOperation write(entry, Verb::write, &count, sizeof(count));
-            write.by_queue = false;
+            write.stream = false;
             backend.submit(write);
             for (int i = 0; i < round % 4; ++i) backend.wait(Instant::min());
             const bool emptied_before = round % 5 == 0;
@@ -616,7 +616,7 @@ TEST_CASE("a wait without an end is ended by another thread's write") {
     for (int round = 0; round < 100; ++round) {
         std::uint64_t count = 0;
         CountedOperation read(entry, Verb::read, &count, sizeof(count));
-        read.by_queue = false;
+        read.stream = false;
         backend.submit(read);
         std::thread other([&event] {
             const std::uint64_t one = 1;

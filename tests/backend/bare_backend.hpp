@@ -32,7 +32,7 @@ struct CountedOperation : Operation {
         verb = what;
         data = bytes;
         size = count;
-        by_queue = what == Verb::read || what == Verb::write || what == Verb::receive || what == Verb::send;
+        stream = what == Verb::read || what == Verb::write || what == Verb::receive || what == Verb::send;
         done = [](Operation& self) noexcept { ++static_cast<CountedOperation&>(self).times_done; };
     }
     int times_done = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <weir/io/unix_stream.hpp>
+#include <weir/sys/faults.hpp>
 
 #include "running.hpp"
 #include "support/child.hpp"
@@ -208,6 +209,84 @@ Task<> meets_lost_peers(Scheduler&) {
 TEST_CASE("the simulated backend can lose a stream's peer at any call") {
     if (!on_simulated()) skip("faults are put in by the simulated backend only");
     on_each_seed(meets_lost_peers, losing_peers());
+}
+
+// --- a peer that keeps pace
+
+// Cuts each call to one byte: a long transfer that never has to wait.
+class OneByteEach : public sys::Faults {
+public:
+    OneByteEach() : before_(sys::install_faults(this)) {}
+    OneByteEach(const OneByteEach&) = delete;
+    OneByteEach& operator=(const OneByteEach&) = delete;
+    ~OneByteEach() { sys::install_faults(before_); }
+    sys::Fault next(sys::Call, int, std::size_t) noexcept override { return {.error = 0, .size_max = 1}; }
+
+private:
+    sys::Faults* before_;
+};
+constexpr std::size_t pieces = 4'000;
+
+Task<> counts_turns(Scheduler&, int& turns) {
+    for (;;) {
+        WEIR_CO_CHECK(yield());
+        ++turns;
+    }
+}
+Task<> keeps_pace(Scheduler& scheduler, ConstBytes from, Bytes to) {
+    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    int turns = 0;
+    const auto written = co_await first_of(ends.first.write_all(from), counts_turns(scheduler, turns));
+    CHECK_IN_TASK(written.index() == 0);
+    CHECK_IN_TASK(turns >= static_cast<int>(pieces) / Context::credit_full - 1);
+    turns = 0;
+    const auto got = co_await first_of(ends.second.read_exactly(to), counts_turns(scheduler, turns));
+    CHECK_IN_TASK(got.index() == 0);
+    CHECK_IN_TASK(turns >= static_cast<int>(pieces) / Context::credit_full - 1);
+}
+Task<> writes_late(Scheduler&, UnixStream& stream, std::optional<Errc>& seen) {
+    WEIR_CO_CHECK(yield());
+    const auto written = co_await stream.write_all(bytes_of("intruder"));
+    seen = code_of(written);
+}
+Task<> writes_long(Scheduler&, UnixStream& stream, ConstBytes bytes) {
+    WEIR_CO_CHECK(stream.write_all(bytes));
+}
+Task<> keeps_its_direction(Scheduler& scheduler, ConstBytes bytes, std::optional<Errc>& intruder) {
+    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    WEIR_CO_CHECK(
+        all_of(writes_long(scheduler, ends.first, bytes), writes_late(scheduler, ends.first, intruder)));
+}
+Task<> stops_between(Scheduler& scheduler, ConstBytes bytes) {
+    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    int turns = 0;
+    auto outcome = co_await first_of(ends.first.write_all(bytes), yield(), counts_turns(scheduler, turns));
+    const auto& written = outcome.get<0>();
+    CHECK_IN_TASK(code_of(written) == Errc::cancelled);
+    std::size_t arrived = 0;
+    std::array<std::byte, 64> buffer;
+    ends.first.close();
+    for (;;) {
+        WEIR_CO_TRY(const auto got, ends.second.read(buffer));
+        if (got.empty()) break;
+        arrived += got.size();
+    }
+    CHECK_IN_TASK(arrived > 0);
+    CHECK_IN_TASK(written.error().a == arrived);
+}
+TEST_CASE("a long transfer whose peer keeps pace lets other tasks have their turns") {
+    if (on_simulated()) skip("the simulated backend puts in faults of its own");
+    std::vector<std::byte> sent(pieces);
+    for (std::size_t i = 0; i < sent.size(); ++i) sent[i] = static_cast<std::byte>(i * 7 + i / 251);
+    std::vector<std::byte> received(pieces);
+    Running running;
+    const OneByteEach faults;
+    running.must_run(keeps_pace(*running, sent, received));
+    CHECK(received == sent);
+    std::optional<Errc> intruder;
+    running.must_run(keeps_its_direction(*running, sent, intruder));
+    CHECK(intruder == Errc::busy);
+    running.must_run(stops_between(*running, sent));
 }
 
 // --- adopting

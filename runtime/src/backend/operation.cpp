@@ -3,6 +3,8 @@
 
 #include "sys/calls.hpp"
 
+#include "weir/sys/message.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <climits>
@@ -102,6 +104,10 @@ long attempt_now(const Operation& operation) noexcept {
         case Operation::Verb::write: return attempt_write(operation);
         case Operation::Verb::receive: return sys::receive(fd, operation.data, operation.size);
         case Operation::Verb::send: return sys::send(fd, operation.data, operation.size);
+        case Operation::Verb::receive_message:
+            return sys::receive_message(fd, static_cast<sys::Message*>(operation.data)->header());
+        case Operation::Verb::send_message:
+            return sys::send_message(fd, static_cast<const sys::Message*>(operation.data)->header());
         case Operation::Verb::accept: return attempt_accept(operation);
         case Operation::Verb::connect: {
             // Submitted only after connect(2) said EINPROGRESS: writable then means decided.
@@ -152,6 +158,7 @@ DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
     entry->untried = 0;
     entry->foreign = false;
     entry->external = false;
+    entry->held[0] = entry->held[1] = false;
     entry->sharers = 0;
     if (++count_ > peak_) peak_ = count_;
     return entry;

@@ -44,10 +44,10 @@ sys::Fault SimulatedBackend::next(sys::Call call, int, std::size_t size) noexcep
         return {.error = call == sys::Call::receive ? ECONNRESET : EPIPE};
     if (call == sys::Call::accept && happens(options_.no_files)) return {.error = EMFILE};
     if (happens(options_.would_block)) return {.error = EAGAIN};
-    // Only byte streams may be cut: an eventfd, a datagram, perhaps a device is whole or not at all.
+    // An eventfd's count or a message is whole or not at all, and so perhaps a device's.
     const bool frames =
         attempted_->verb == Operation::Verb::device_read || attempted_->verb == Operation::Verb::device_write;
-    if (attempted_->by_queue && !attempted_->whole && !frames && size > 1 && happens(options_.short_transfer))
+    if (attempted_->stream && !frames && size > 1 && happens(options_.short_transfer))
         fault.size_max = 1 + static_cast<std::size_t>(draw() % (size - 1));
     return fault;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What the kernel's queue is used for follows measurements. Everything is tried directly first (in the layer
-// above). Then a read from a pipe or stream socket is left to the queue, which moves the data itself; everything
+// above). Then a read from a pipe or socket is left to the queue, which moves the data itself; everything
 // else is a poll through the queue, followed by the try. Writes through the queue would be several times dearer.
 //
 // The queue tries a read itself as soon as it gets it. So when a descriptor was empty the last time, which in
@@ -18,6 +18,8 @@
 #include "backend/uring.hpp"
 
 #include "sys/calls.hpp"
+
+#include "weir/sys/message.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -42,8 +44,11 @@ unsigned poll_mask(const Operation& operation) noexcept {
 }
 
 bool moved_by_queue(const Operation& operation) noexcept {
-    return operation.by_queue && operation.entry->nonblocking &&
-           (operation.verb == Operation::Verb::read || operation.verb == Operation::Verb::receive);
+    if (operation.polled || !operation.entry->nonblocking) return false;
+    const bool of_socket =
+        operation.verb == Operation::Verb::receive || operation.verb == Operation::Verb::receive_message;
+    // Not the read of an eventfd or signalfd, whose poll is cheaper.
+    return of_socket || (operation.verb == Operation::Verb::read && (operation.stream || operation.queued));
 }
 
 }  // namespace
@@ -102,6 +107,11 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
     } else if (operation.verb == Operation::Verb::receive) {
         ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
         // It was tried in vain just now, or not at all since it would have been: the queue need not try either.
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    } else if (operation.verb == Operation::Verb::receive_message) {
+        // With MSG_DONTWAIT the queue would not wait either.
+        constexpr unsigned flags = sys::receive_message_flags & ~MSG_DONTWAIT;
+        ::io_uring_prep_recvmsg(sqe, fd, &static_cast<sys::Message*>(operation.data)->header(), flags);
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     } else {
         ::io_uring_prep_read(sqe, fd, operation.data, static_cast<unsigned>(size), 0);
@@ -186,8 +196,8 @@ void UringBackend::on_completion(std::uint64_t tag, int result, std::uint32_t fl
 void UringBackend::on_own_completion(Operation& operation, int result, bool lasts) noexcept {
     const bool transfer = moved_by_queue(operation);
     long outcome = result;
-    // A full buffer means that there is likely more to read.
-    if (transfer && result >= 0 && static_cast<std::size_t>(result) == operation.size)
+    // A full buffer of a stream means that there is likely more to read.
+    if (transfer && operation.stream && result >= 0 && static_cast<std::size_t>(result) == operation.size)
         operation.entry->untried = 0;
     // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
     if (!transfer && result >= 0) outcome = attempt_now(operation);
@@ -201,7 +211,7 @@ void UringBackend::on_own_completion(Operation& operation, int result, bool last
         } else {
             const long queued = queue(operation, transfer ? Means::poll : Means::lasting_poll);
             if (queued == 0) {
-                operation.by_queue = false;
+                operation.polled = true;
                 return;
             }
             outcome = queued;

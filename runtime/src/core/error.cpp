@@ -71,6 +71,7 @@ void add_numbers(Line& line, const Error& error) {
         case Errc::ended:
         case Errc::peer_lost:
         case Errc::refused:
+        case Errc::unreachable:
         case Errc::not_found:
         case Errc::denied:
         case Errc::busy:
@@ -92,11 +93,17 @@ void add_numbers(Line& line, const Error& error) {
 Errc code_of(int value) noexcept {
     switch (value) {
         case ECANCELED: return Errc::cancelled;
-        case ETIMEDOUT: return Errc::timed_out;
         case EPIPE:
         case ECONNRESET:
+        case ENOTCONN:   // it was, once
+        case ETIMEDOUT:  // the peer's time to answer: weir's own deadlines never come as an errno
         case ECONNABORTED: return Errc::peer_lost;
         case ECONNREFUSED: return Errc::refused;
+        case EHOSTUNREACH:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case ENETDOWN: return Errc::unreachable;
+        case EADDRNOTAVAIL:
         case ENOENT:
         case ESRCH: return Errc::not_found;
         case EADDRINUSE:
@@ -107,6 +114,8 @@ Errc code_of(int value) noexcept {
         case EAGAIN: return Errc::would_block;
         case EINVAL:
         case EISDIR:
+        case EDESTADDRREQ:
+        case EISCONN:
         case ENOTDIR: return Errc::invalid;
         case ENAMETOOLONG:
         case EMSGSIZE:
@@ -117,6 +126,8 @@ Errc code_of(int value) noexcept {
         case ENOBUFS:
         case ENOSPC: return Errc::no_memory;
         case ENXIO: return Errc::no_reader;
+        case EPROTOTYPE: return Errc::wrong_kind;
+        case EAFNOSUPPORT:
         case ENOSYS:
         case EOPNOTSUPP: return Errc::unsupported;
         case EBADF: return Errc::closed;
@@ -133,6 +144,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::ended: return "ended by the peer";
         case Errc::peer_lost: return "the peer was lost";
         case Errc::refused: return "nobody listens there";
+        case Errc::unreachable: return "there is no way there";
         case Errc::not_found: return "not found";
         case Errc::in_use: return "already in use";
         case Errc::denied: return "permission denied";

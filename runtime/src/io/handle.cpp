@@ -126,7 +126,7 @@ bool OperationWait::bind_to(Handle& handle, const Start& start) noexcept {
         error_->operation = name();
         return false;
     }
-    if ((*bound)->waiting_in(direction()) != nullptr) {
+    if ((*bound)->busy_in(direction())) {
         refused_ = Errc::busy;
         return false;
     }
@@ -145,7 +145,7 @@ bool OperationWait::submit_on(DescriptorEntry& bound, const Start& start) noexce
     entry = &bound;
     const long submitted = scheduler_of(start).backend().submit(*this);
     if (submitted < 0) {
-        result = submitted;
+        refuse_submission(submitted);
         return true;
     }
     begin(start);
@@ -154,7 +154,7 @@ bool OperationWait::submit_on(DescriptorEntry& bound, const Start& start) noexce
 
 bool OperationWait::again() noexcept {
     Backend& backend = static_cast<Scheduler&>(context()).backend();
-    if (entry->waiting_in(direction()) != nullptr) {
+    if (entry->busy_in(direction())) {
         // Between two tries of ours another task began to wait here.
         refused_ = Errc::busy;
         result = -EBUSY;
@@ -164,18 +164,32 @@ bool OperationWait::again() noexcept {
     if (result != -EAGAIN) return true;
     const long submitted = backend.submit(*this);
     if (submitted == 0) return false;
-    result = submitted;
+    refuse_submission(submitted);
     return true;
+}
+
+void OperationWait::refuse_submission(long submitted) noexcept {
+    result = submitted;
+    // From a call EPERM is a refusal (a firewall's, say); from submitting it says that there is nothing to wait on.
+    if (submitted == -EPERM)
+        error_ = Error{.code = Errc::not_pollable, .system_errno = EPERM, .operation = name()};
+}
+
+void OperationWait::set_yielding(bool yielding) noexcept {
+    yielding_ = yielding;
+    entry->held[static_cast<unsigned>(direction())] = yielding;
 }
 
 Result<std::size_t> OperationWait::outcome(std::uint64_t moved) const noexcept {
     if (refused_) return failure(*refused_, name(), moved);
-    if (error_) return failure(*error_);
+    if (error_) {
+        Error error = *error_;
+        if (moved > 0) error.a = moved;
+        return failure(error);
+    }
     if (result >= 0) return static_cast<std::size_t>(result);
     Error error = Error::from_errno(name(), static_cast<int>(-result));
     if (result == -ECANCELED) error.system_errno = 0;
-    // Only refused waiting says EPERM for a descriptor that is open: it is no object to wait on.
-    if (result == -EPERM) error.code = Errc::not_pollable;
     error.a = moved;
     return failure(error);
 }
@@ -193,6 +207,7 @@ void OperationWait::stopped(Stoppable& self) noexcept {
         static_cast<PausingWait&>(wait).stop_pausing();
         return;
     }
+    if (wait.yielding_) return;  // it goes on soon, and sees it
     static_cast<Scheduler&>(wait.context()).backend().cancel(wait);
 }
 

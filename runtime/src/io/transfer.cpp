@@ -7,10 +7,10 @@ namespace weir {
 
 WholeTransferWait::WholeTransferWait(Handle& handle, const Pending::Kind& kind_of, Operation::Verb what,
                                      void* bytes, std::size_t count) noexcept
-    : OperationWait(kind_of, what), handle_(handle) {
+    : OperationWait(kind_of, what), turn_(*this), handle_(handle) {
     data = bytes;
     size = count;
-    by_queue = true;
+    stream = true;
     set_continue(transferred);
 }
 
@@ -20,6 +20,11 @@ bool WholeTransferWait::start(const Start& start) noexcept {
     // The first try moved something: what is left is tried until it has to wait. No stop can come in between.
     for (;;) {
         if (entry == nullptr || result < 0 || note(false)) return true;
+        if (--start.context.credit <= 0) {
+            begin(start);
+            let_others();
+            return false;
+        }
         result = scheduler_of(start).backend().attempt(*this);
         if (result == -EAGAIN) return submit_on(*entry, start);
     }
@@ -39,12 +44,40 @@ bool WholeTransferWait::note(bool stopped) noexcept {
 
 bool WholeTransferWait::transferred(OperationWait& self, bool stopped) noexcept {
     auto& wait = static_cast<WholeTransferWait&>(self);
-    if (wait.result < 0) return true;
-    for (;;) {
-        if (wait.note(stopped)) return true;
-        if (!wait.again()) return false;
-        if (wait.result < 0) return true;
+    return wait.result < 0 || wait.go_on(stopped);
+}
+
+// After a transfer: counts it, and makes the next ones until it has to wait; true if that was all.
+bool WholeTransferWait::go_on(bool stopped) noexcept {
+    for (int credit = Context::credit_full;; stopped = false) {
+        if (note(stopped)) return true;
+        if (--credit == 0) {
+            let_others();
+            return false;
+        }
+        if (!again()) return false;
+        if (result < 0) return true;
     }
+}
+
+// The direction stays ours meanwhile, lest another task's bytes come between.
+void WholeTransferWait::let_others() noexcept {
+    set_yielding(true);
+    context().turn_left = 0;
+    context().ready.push_back(turn_);
+}
+
+void WholeTransferWait::Turn::came(ReadyItem& item) noexcept {
+    WholeTransferWait& wait = static_cast<Turn&>(item).wait;
+    wait.set_yielding(false);
+    const bool stopped = !static_cast<const Stoppable&>(wait).linked();
+    if (stopped) {
+        wait.result = -ECANCELED;
+    } else {
+        if (!wait.again()) return;
+        if (wait.result >= 0 && !wait.go_on(false)) return;
+    }
+    wait.complete();
 }
 
 }  // namespace weir

@@ -45,14 +45,15 @@ long LinkSlot::submit(unsigned watch) noexcept {
 long LinkSlot::watch_readable(unsigned watch) noexcept {
     Watch& operation = watches_[watch];
     operation.verb = Operation::Verb::readable;
-    operation.by_queue = operation.whole = false;
+    operation.queued = operation.polled = false;
     return submit(watch);
 }
 
 long LinkSlot::watch_counter(unsigned watch) noexcept {
     Watch& operation = watches_[watch];
     operation.verb = Operation::Verb::read;
-    operation.by_queue = operation.whole = true;
+    operation.queued = true;
+    operation.polled = false;
     operation.data = &counter_;
     operation.size = sizeof(counter_);
     return submit(watch);

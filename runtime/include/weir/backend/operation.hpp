@@ -34,6 +34,7 @@ struct DescriptorEntry {
     std::uint8_t untried = 0;    ///< the backend's own note: reads that it does not try before it queues them
     bool foreign = false;        ///< no handle's: exists for callers of readable()/writable() alone
     bool external = false;       ///< other threads may make it ready (for the simulated backend)
+    bool held[2] = {};           ///< an operation goes on here after others had their turn; by Direction
     std::uint16_t sharers = 0;   ///< awaits of readable()/writable() that have not ended
     Operation* waiting[2] = {};  ///< submitted, not yet done; indexed by Direction
     DescriptorEntry* next_free = nullptr;
@@ -41,7 +42,12 @@ struct DescriptorEntry {
     [[nodiscard]] Operation*& waiting_in(Direction direction) noexcept {
         return waiting[static_cast<unsigned>(direction)];
     }
-    [[nodiscard]] bool busy() const noexcept { return waiting[0] != nullptr || waiting[1] != nullptr; }
+    /// Somebody waits in this direction, or goes on there soon.
+    [[nodiscard]] bool busy_in(Direction direction) const noexcept {
+        const auto index = static_cast<unsigned>(direction);
+        return waiting[index] != nullptr || held[index];
+    }
+    [[nodiscard]] bool busy() const noexcept { return busy_in(Direction::in) || busy_in(Direction::out); }
 };
 
 struct OperationLinks;  // the list tag: a backend may keep submitted operations in a list
@@ -55,19 +61,21 @@ struct QueueMessage {
 
 struct Operation : ListNode<OperationLinks> {
     enum class Verb : std::uint8_t {
-        read,           ///< read(2) into `data`
-        write,          ///< write(2) from `data`
-        receive,        ///< recv(2)
-        send,           ///< send(2)
-        accept,         ///< accept4(2): the result is the new descriptor
-        connect,        ///< connect(2) to `data`, a socket address
-        readable,       ///< ready to be read, or hung up
-        writable,       ///< ready to be written, or hung up
-        fifo_read,      ///< like read, but waits for the first writer instead of reporting end of stream
-        queue_receive,  ///< mq_receive(3): `data` is a QueueMessage; the result is the message's size
-        queue_send,     ///< mq_send(3): `data` is a QueueMessage
-        device_read,    ///< like read, but a terminal that hung up (EIO) is the end of the stream
-        device_write,   ///< like write, but to a terminal that hung up it is EPIPE
+        read,             ///< read(2) into `data`
+        write,            ///< write(2) from `data`
+        receive,          ///< recv(2)
+        send,             ///< send(2)
+        receive_message,  ///< recvmsg(2) into the sys::Message at `data`
+        send_message,     ///< sendmsg(2) of the sys::Message at `data`
+        accept,           ///< accept4(2): the result is the new descriptor
+        connect,          ///< the end of a connect(2) that was begun before
+        readable,         ///< ready to be read, or hung up
+        writable,         ///< ready to be written, or hung up
+        fifo_read,        ///< like read, but waits for the first writer instead of reporting end of stream
+        queue_receive,    ///< mq_receive(3): `data` is a QueueMessage; the result is the message's size
+        queue_send,       ///< mq_send(3): `data` is a QueueMessage
+        device_read,      ///< like read, but a terminal that hung up (EIO) is the end of the stream
+        device_write,     ///< like write, but to a terminal that hung up it is EPIPE
     };
     using Done = void (*)(Operation&) noexcept;
 
@@ -77,6 +85,7 @@ struct Operation : ListNode<OperationLinks> {
         switch (verb) {
             case Verb::read:
             case Verb::receive:
+            case Verb::receive_message:
             case Verb::accept:
             case Verb::readable:
             case Verb::fifo_read:
@@ -84,6 +93,7 @@ struct Operation : ListNode<OperationLinks> {
             case Verb::device_read: return Direction::in;
             case Verb::write:
             case Verb::send:
+            case Verb::send_message:
             case Verb::connect:
             case Verb::writable:
             case Verb::queue_send:
@@ -93,14 +103,15 @@ struct Operation : ListNode<OperationLinks> {
     }
 
     Verb verb = Verb::readable;
-    bool by_queue = false;    ///< the kernel's queue may do the transfer itself (pipes and stream sockets)
-    bool whole = false;       ///< an eventfd: never moved in parts
+    bool stream = false;  ///< bytes of a stream, which may move in pieces; all else is whole or not at all
+    bool queued = false;  ///< no stream, and yet read by the kernel's queue (a counter)
+    bool polled = false;  ///< the backend's own: its queue does not move this, but waits for readiness
     bool cancelling = false;  ///< the backend's own: cancel() was called
     bool settled = false;     ///< the backend's own: `result` is known, and something is still to come
     std::uint8_t unseen = 0;  ///< the backend's own: completions that are still to come
     DescriptorEntry* entry = nullptr;
-    void* data = nullptr;  ///< the buffer, the address to connect to, or a QueueMessage
-    std::size_t size = 0;  ///< bytes at `data`
+    void* data = nullptr;  ///< the buffer or the message
+    std::size_t size = 0;  ///< bytes in it
     long result = 0;       ///< when done: what the call returned, or the negative errno
     Done done = nullptr;
 };

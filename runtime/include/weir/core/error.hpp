@@ -22,7 +22,8 @@ enum class Errc : std::uint16_t {
     ended,          ///< the peer ended in good order, all it sent is delivered; a = bytes that came
     peer_lost,      ///< the peer went away without a word (reset, broken pipe, killed)
     refused,        ///< nobody listens there
-    not_found,      ///< no such file, name or process
+    unreachable,    ///< no way there: no route, the network or host is down, or nobody answered
+    not_found,      ///< no such file, name, process or local address
     in_use,         ///< another process holds it; a = its pid where it is known
     denied,         ///< permissions forbid it
     busy,           ///< another task already waits on this direction of the object

@@ -108,13 +108,19 @@ protected:
     void set_error(const Error& error) noexcept { error_ = error; }
     /// The first half of start_on(): finds the entry, and sees that nobody waits there. False if that failed.
     bool bind_to(Handle& handle, const Start& start) noexcept;
+    /// Between two transfers: nothing is submitted, the direction is held, and a stop is seen when it goes on.
+    void set_yielding(bool yielding) noexcept;
 
 private:
     friend class PausingWait;
     static void operation_done(Operation& operation) noexcept;
     static void stopped(Stoppable& self) noexcept;
 
+    /// It could not be submitted: over, with this negative errno.
+    void refuse_submission(long submitted) noexcept;
+
     bool pausing_ = false;  // a PausingWait between two tries: nothing is submitted
+    bool yielding_ = false;
     Continue continue_ = nullptr;
     std::optional<Error> error_;  // instead of `result`
     std::optional<Errc> refused_;

@@ -31,7 +31,7 @@ public:
             : OperationWait(*read.verbs_->reading, read.verbs_->read), handle_(*read.handle_) {
             data = read.buffer_.data();
             size = read.buffer_.size();
-            by_queue = true;
+            stream = true;
         }
         bool start(const Start& start) noexcept { return start_on(handle_, start); }
         Result<Bytes> take() noexcept {
@@ -63,7 +63,7 @@ public:
             data = const_cast<std::byte*>(
                 write.bytes_.data());  // only read from: a write has no other use of it
             size = write.bytes_.size();
-            by_queue = true;
+            stream = true;
         }
         bool start(const Start& start) noexcept { return start_on(handle_, start); }
         Result<std::size_t> take() noexcept { return outcome(); }
@@ -78,7 +78,8 @@ private:
     ConstBytes bytes_;
 };
 
-/// The Wait of a transfer that goes on until everything has moved.
+/// The Wait of a transfer that goes on until everything has moved. While the peer keeps pace there is nothing to wait
+/// for: then it pays with the task's credit, and lets others have their turn when that is used up.
 class WholeTransferWait : public OperationWait {
 public:
     bool start(const Start& start) noexcept;
@@ -91,9 +92,18 @@ protected:
     [[nodiscard]] bool reading() const noexcept { return direction() == Direction::in; }
 
 private:
+    /// Its place in the ready list while others have their turn.
+    struct Turn : ReadyItem {
+        explicit Turn(WholeTransferWait& owner) noexcept : ReadyItem(came), wait(owner) {}
+        static void came(ReadyItem& item) noexcept;
+        WholeTransferWait& wait;
+    };
     static bool transferred(OperationWait& self, bool stopped) noexcept;
     bool note(bool stopped) noexcept;
+    bool go_on(bool stopped) noexcept;
+    void let_others() noexcept;
 
+    Turn turn_;
     Handle& handle_;
     std::size_t moved_ = 0;
 };
