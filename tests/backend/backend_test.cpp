@@ -2,6 +2,7 @@
 //
 // The contract in weir/backend/backend.hpp, the same for every backend.
 #include <weir/backend/backend.hpp>
+#include <weir/sys/message.hpp>
 
 #include "bare_backend.hpp"
 
@@ -130,6 +131,89 @@ TEST_CASE("a stream read by tries and waits in any mix arrives whole and in orde
             }
             backend.forget(entry);
         }
+    });
+}
+
+struct MessageEnds {
+    explicit MessageEnds(int type) {
+        int ends[2];
+        REQUIRE(::socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+        ours = Fd(ends[0]);
+        theirs = Fd(ends[1]);
+    }
+    Fd ours;
+    Fd theirs;
+};
+
+TEST_CASE("messages received by tries and waits in any mix arrive whole, in order, with their descriptors") {
+    for_each_seed([](std::uint64_t seed) {
+        for (const int type : {SOCK_SEQPACKET, SOCK_DGRAM}) {
+            BareBackend backend(seed);
+            const MessageEnds sockets(type);
+            DescriptorEntry& entry = backend.entry(sockets.ours);
+            std::minstd_rand random(static_cast<unsigned>(seed));
+            unsigned sent = 0;
+            unsigned expected = 0;
+            const auto send_one = [&] {
+                std::array<unsigned, 4> numbers{sent, sent, sent, sent};
+                sys::DescriptorMessage message(numbers.data(), sizeof(unsigned) * (1 + sent % 4));
+                const int descriptor = sockets.ours.get();
+                if (sent % 3 == 0) message.attach({&descriptor, 1});
+                REQUIRE(sys::send_message(sockets.theirs.get(), message.header()) > 0);
+                ++sent;
+            };
+            for (int round = 0; round < 200; ++round) {
+                const bool before = random() % 2 == 0;
+                if (before && sent == expected) send_one();
+                // The header that the kernel writes to is good for the next try, too.
+                std::array<unsigned, 4> numbers{};
+                sys::DescriptorMessage message(numbers.data(), sizeof(numbers));
+                message.make_room(2);
+                CountedOperation receive(entry, Verb::receive_message, &message, sizeof(numbers));
+                receive.result = backend->attempt(receive);
+                if (receive.result == -EAGAIN) {
+                    backend.submit(receive);
+                    if (random() % 2 == 0) backend.look();
+                    if (!before && random() % 2 == 0) {
+                        if (receive.times_done == 0) backend->cancel(receive);
+                    } else if (!before && receive.times_done == 0 && sent == expected) {
+                        send_one();
+                    }
+                    backend.wait_for(receive);
+                    REQUIRE(receive.times_done == 1);
+                }
+                if (receive.result == -ECANCELED) continue;
+                REQUIRE(receive.result == static_cast<long>(sizeof(unsigned) * (1 + expected % 4)));
+                REQUIRE(numbers[0] == expected);
+                std::array<Fd, 2> came;
+                REQUIRE(message.take(came) == (expected % 3 == 0 ? 1U : 0U));
+                CHECK_FALSE(message.descriptors_cut());
+                ++expected;
+            }
+            CHECK(expected == sent);
+            CHECK(expected > 20);
+            backend.forget(entry);
+        }
+    });
+}
+
+TEST_CASE("a message sent while there is no room waits for it, and goes whole") {
+    for_each_seed([](std::uint64_t seed) {
+        BareBackend backend(seed);
+        const MessageEnds sockets(SOCK_SEQPACKET);
+        DescriptorEntry& entry = backend.entry(sockets.ours);
+        fill(sockets.ours);
+        std::array<char, 3'000> bytes{};
+        sys::PlainMessage message(bytes.data(), bytes.size());
+        CountedOperation send(entry, Verb::send_message, &message, bytes.size());
+        backend.submit(send);
+        backend.look();
+        CHECK(send.times_done == 0);
+        drain(sockets.theirs);
+        backend.wait_for(send);
+        CHECK(send.result == static_cast<long>(bytes.size()));
+        CHECK(drain(sockets.theirs) == bytes.size());
+        backend.forget(entry);
     });
 }
 

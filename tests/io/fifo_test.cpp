@@ -182,7 +182,7 @@ TEST_CASE("opening what is no FIFO is wrong_kind, at once") {
     std::string content;
     std::ifstream(directory / "file") >> content;
     CHECK(content == "content");
-    CHECK(outcome_of_opening(std::string(FifoReader::path_max + 1, 'p')) == Errc::too_large);
+    CHECK(outcome_of_opening(std::string(BoundedPath::size_max + 1, 'p')) == Errc::too_large);
     CHECK(outcome_of_opening("") == Errc::invalid);
 }
 
@@ -274,7 +274,7 @@ TEST_CASE("what is no FIFO is in_use and stays as it is") {
     std::string content;
     std::ifstream(directory / "file") >> content;
     CHECK(content == "precious");
-    CHECK(code_of(FifoReader::create(std::string(FifoReader::path_max + 1, 'p'))) == Errc::too_large);
+    CHECK(code_of(FifoReader::create(std::string(BoundedPath::size_max + 1, 'p'))) == Errc::too_large);
     CHECK(code_of(FifoReader::create("")) == Errc::invalid);
     CHECK(code_of(FifoReader::create((directory / "z") + std::string("\0z", 2))) == Errc::invalid);
     CHECK(code_of(FifoReader::create(directory / "missing/f")) == Errc::not_found);

@@ -3,6 +3,7 @@
 // The listener of weir/io/unix_stream.hpp: its path, its lock, and accepting.
 #include <weir/io/unix_stream.hpp>
 
+#include "files_used_up.hpp"
 #include "forked.hpp"
 #include "running.hpp"
 #include "support/child.hpp"
@@ -16,7 +17,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -180,13 +180,14 @@ TEST_CASE("a socket that outlives the process that listened on it is taken over"
     CHECK(plain_client(path));
 }
 
-TEST_CASE("a relative path is bound, connected to, and removed") {
+TEST_CASE("a relative path is bound, connected to, and removed wherever the process has gone") {
     const TemporaryDirectory directory;
     const auto end = run_in_child([&directory] {
         if (::chdir(directory.path().c_str()) != 0) return 2;
         auto listener = UnixListener::bind("s.sock");
         if (!listener || !exists(directory / "s.sock")) return 3;
         if (!plain_client("s.sock")) return 4;
+        if (listener->path() != directory / "s.sock" || ::chdir("/") != 0) return 6;
         listener->close();
         return exists(directory / "s.sock") || exists(directory / "s.sock.lock") ? 5 : 0;
     });
@@ -195,17 +196,17 @@ TEST_CASE("a relative path is bound, connected to, and removed") {
 
 TEST_CASE("a path to bind is neither empty, nor too long, nor abstract, nor cut at a zero") {
     const TemporaryDirectory directory;
-    const auto too_long = UnixListener::bind(std::string(UnixListener::path_max + 1, 'p'));
+    const auto too_long = UnixListener::bind(std::string(BoundedPath::size_max + 1, 'p'));
     REQUIRE(code_of(too_long) == Errc::too_large);
-    CHECK(too_long.error().a == UnixListener::path_max + 1);
-    CHECK(too_long.error().b == UnixListener::path_max);
+    CHECK(too_long.error().a == BoundedPath::size_max + 1);
+    CHECK(too_long.error().b == BoundedPath::size_max);
     CHECK_FALSE(UnixListener::bind("").has_value());
     CHECK(code_of(UnixListener::bind(std::string("\0abstract", 9))) == Errc::invalid);
     CHECK(code_of(UnixListener::bind((directory / "s") + std::string("\0tail", 5))) == Errc::invalid);
     CHECK_FALSE(exists(directory / "s"));
     // The longest that fits, with its lock beside it.
     std::string longest = directory.path() + "/";
-    longest.append(UnixListener::path_max - longest.size(), 'p');
+    longest.append(BoundedPath::size_max - longest.size(), 'p');
     auto listener = UnixListener::bind(longest);
     REQUIRE(listener.has_value());
     CHECK(exists(longest));
@@ -397,25 +398,6 @@ TEST_CASE("accept times out, and a second acceptor is told busy") {
         CHECK(second == Errc::busy);
     });
 }
-
-// No new descriptor can be had until the limit is raised again.
-class FilesUsedUp {
-public:
-    FilesUsedUp() {
-        const Fd next(::fcntl(0, F_DUPFD_CLOEXEC, 0));
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        rlimit none = before_;
-        none.rlim_cur = static_cast<rlim_t>(next.get());
-        ::setrlimit(RLIMIT_NOFILE, &none);
-    }
-    FilesUsedUp(const FilesUsedUp&) = delete;
-    FilesUsedUp& operator=(const FilesUsedUp&) = delete;
-    ~FilesUsedUp() { end(); }
-    void end() noexcept { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
 
 Task<> frees_files_later(Scheduler&, FilesUsedUp& files) {
     WEIR_CO_CHECK(sleep_for(120ms));  // two of accept's pauses

@@ -213,8 +213,8 @@ TEST_CASE("the simulated backend can lose a stream's peer at any call") {
 
 // --- a peer that keeps pace
 
-// Cuts each call to one byte: a long transfer that never has to wait.
-class OneByteEach : public sys::Faults {
+// Cuts each call to one byte: a long transfer that never has to wait, in a pipe, which joins them.
+class OneByteEach final : public sys::Faults {
 public:
     OneByteEach() : before_(sys::install_faults(this)) {}
     OneByteEach(const OneByteEach&) = delete;
@@ -229,45 +229,49 @@ constexpr std::size_t pieces = 4'000;
 
 Task<> counts_turns(Scheduler&, int& turns) {
     for (;;) {
-        WEIR_CO_CHECK(yield());
+        const auto turn = co_await yield();
+        if (!turn) co_return co_await fail(turn.error());
         ++turns;
     }
 }
 Task<> keeps_pace(Scheduler& scheduler, ConstBytes from, Bytes to) {
-    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    WEIR_CO_TRY(auto pipe, Pipe::create());
     int turns = 0;
-    const auto written = co_await first_of(ends.first.write_all(from), counts_turns(scheduler, turns));
+    auto writing = first_of(pipe.writer.write_all(from), counts_turns(scheduler, turns));
+    const auto written = co_await std::move(writing);
     CHECK_IN_TASK(written.index() == 0);
     CHECK_IN_TASK(turns >= static_cast<int>(pieces) / Context::credit_full - 1);
     turns = 0;
-    const auto got = co_await first_of(ends.second.read_exactly(to), counts_turns(scheduler, turns));
+    auto reading = first_of(pipe.reader.read_exactly(to), counts_turns(scheduler, turns));
+    const auto got = co_await std::move(reading);
     CHECK_IN_TASK(got.index() == 0);
     CHECK_IN_TASK(turns >= static_cast<int>(pieces) / Context::credit_full - 1);
 }
-Task<> writes_late(Scheduler&, UnixStream& stream, std::optional<Errc>& seen) {
+Task<> writes_late(Scheduler&, PipeWriter& stream, std::optional<Errc>& seen) {
     WEIR_CO_CHECK(yield());
     const auto written = co_await stream.write_all(bytes_of("intruder"));
     seen = code_of(written);
 }
-Task<> writes_long(Scheduler&, UnixStream& stream, ConstBytes bytes) {
+Task<> writes_long(Scheduler&, PipeWriter& stream, ConstBytes bytes) {
     WEIR_CO_CHECK(stream.write_all(bytes));
 }
 Task<> keeps_its_direction(Scheduler& scheduler, ConstBytes bytes, std::optional<Errc>& intruder) {
-    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    WEIR_CO_TRY(auto pipe, Pipe::create());
     WEIR_CO_CHECK(
-        all_of(writes_long(scheduler, ends.first, bytes), writes_late(scheduler, ends.first, intruder)));
+        all_of(writes_long(scheduler, pipe.writer, bytes), writes_late(scheduler, pipe.writer, intruder)));
 }
 Task<> stops_between(Scheduler& scheduler, ConstBytes bytes) {
-    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    WEIR_CO_TRY(auto pipe, Pipe::create());
     int turns = 0;
-    auto outcome = co_await first_of(ends.first.write_all(bytes), yield(), counts_turns(scheduler, turns));
+    auto all = first_of(pipe.writer.write_all(bytes), yield(), counts_turns(scheduler, turns));
+    auto outcome = co_await std::move(all);
     const auto& written = outcome.get<0>();
     CHECK_IN_TASK(code_of(written) == Errc::cancelled);
     std::size_t arrived = 0;
     std::array<std::byte, 64> buffer;
-    ends.first.close();
+    pipe.writer.close();
     for (;;) {
-        WEIR_CO_TRY(const auto got, ends.second.read(buffer));
+        WEIR_CO_TRY(const auto got, pipe.reader.read(buffer));
         if (got.empty()) break;
         arrived += got.size();
     }
@@ -362,12 +366,12 @@ TEST_CASE("a path to connect to is neither empty, nor too long, nor abstract, no
     const std::string with_zero = (directory / "s") + std::string("\0tail", 5);
     CHECK(outcome_of_connecting(with_zero) == Errc::invalid);
     CHECK(outcome_of_connecting(std::string("\0abstract", 9)) == Errc::invalid);
-    std::string longest(ConnectUnix::path_max + 1, 'x');
+    std::string longest(BoundedPath::size_max + 1, 'x');
     running.must_run([](Scheduler&, std::string_view path) -> Task<> {
         auto peer = co_await UnixStream::connect(path);
         CHECK_IN_TASK(code_of(peer) == Errc::too_large);
-        CHECK_IN_TASK(peer.error().a == ConnectUnix::path_max + 1);
-        CHECK_IN_TASK(peer.error().b == ConnectUnix::path_max);
+        CHECK_IN_TASK(peer.error().a == BoundedPath::size_max + 1);
+        CHECK_IN_TASK(peer.error().b == BoundedPath::size_max);
         peer = co_await UnixStream::connect("");
         CHECK_IN_TASK(!peer.has_value());
     }(*running, longest));

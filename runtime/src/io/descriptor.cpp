@@ -2,11 +2,11 @@
 #include "weir/io/descriptor.hpp"
 
 #include "sys/calls.hpp"
-#include "sys/path.hpp"
+
+#include "weir/sys/path.hpp"
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -111,11 +111,11 @@ WriteAll Descriptor::write_all(ConstBytes bytes) noexcept {
 
 Result<SerialPort> SerialPort::open(std::string_view path, const SerialOptions& options) noexcept {
     constexpr const char* operation = "serial port open";
-    if (const auto wrong = sys::path_error(path, path_max, operation)) return failure(*wrong);
-    std::array<char, path_max + 1> name{};
-    std::memcpy(name.data(), path.data(), path.size());
+    BoundedPath name(path);
+    const auto fit = name.resolve(operation);
+    if (!fit) return failure(fit.error());
     // Without O_NONBLOCK it would wait for a carrier.
-    Fd fd(::open(name.data(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    Fd fd(::open(name.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (!fd) {
         if (errno == EBUSY) return failure(Errc::in_use, operation);
         return failure(Error::from_errno(operation, errno));

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weir/io/fifo.hpp"
 
-#include "sys/path.hpp"
-
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,10 +71,11 @@ FifoReader& FifoReader::operator=(FifoReader&& other) noexcept {
 
 Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& options) noexcept {
     constexpr const char* operation = "fifo create";
-    if (const auto wrong = sys::path_error(path, path_max, operation)) return failure(*wrong);
     FifoReader reader;
-    std::memcpy(reader.path_.data(), path.data(), path.size());
-    const char* const name = reader.path_.data();
+    reader.path_ = BoundedPath(path);
+    const auto fit = reader.path_.resolve(operation);
+    if (!fit) return failure(fit.error());
+    const char* const name = reader.path_.c_str();
     const bool made = ::mkfifo(name, options.mode) == 0;
     if (!made && errno != EEXIST) return failure(Error::from_errno(operation, errno));
     MadePath made_path(made ? name : nullptr);
@@ -132,7 +130,7 @@ int FifoReader::release() noexcept {
 }
 
 void FifoReader::close() noexcept {
-    if (removes_ && still_at(path_.data(), Handle::fd())) ::unlink(path_.data());
+    if (removes_ && still_at(path_.c_str(), Handle::fd())) ::unlink(path_.c_str());
     removes_ = false;
     Handle::close();
     kept_open_.close();
@@ -153,23 +151,16 @@ WriteAll FifoWriter::write_all(ConstBytes bytes) noexcept {
     return {*this, verbs, bytes};
 }
 
-OpenFifo::OpenFifo(std::string_view path) noexcept : path_{}, path_size_(path.size()) {
-    std::memcpy(path_.data(), path.data(), std::min(path.size(), FifoReader::path_max));
-}
-
 // Opening has no descriptor to wait on: the verb is never submitted.
 OpenFifo::Wait::Wait(OpenFifo&& open) noexcept
-    : PausingWait(kind, Operation::Verb::writable, retry),
-      path_(open.path_),
-      path_size_(open.path_size_),
-      pause_(open_pause_first) {}
+    : PausingWait(kind, Operation::Verb::writable, retry), path_(open.path_), pause_(open_pause_first) {}
 
 bool OpenFifo::Wait::open_once() noexcept {
-    fd_ = Fd(::open(path_.data(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    fd_ = Fd(::open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
     if (!fd_) {
         result = -errno;
         // ENXIO is a FIFO that nobody reads, but also a socket.
-        if ((result == -ENXIO || result == -EISDIR) && is_something_else(path_.data())) {
+        if ((result == -ENXIO || result == -EISDIR) && is_something_else(path_.c_str())) {
             set_error({.code = Errc::wrong_kind, .operation = name()});
             return true;
         }
@@ -189,8 +180,9 @@ void OpenFifo::Wait::pause_longer() noexcept {
 }
 
 bool OpenFifo::Wait::start(const Start& start) noexcept {
-    if (const auto wrong = sys::path_error({path_.data(), path_size_}, FifoReader::path_max, name())) {
-        set_error(*wrong);
+    const auto fit = path_.resolve(name());
+    if (!fit) {
+        set_error(fit.error());
         return true;
     }
     if (open_once()) return true;

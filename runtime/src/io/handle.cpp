@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -32,6 +33,17 @@ int socket_option(int fd, int option) noexcept {
     return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
 }
 
+// For what is no socket the option is -1.
+bool is_unix_socket(int fd, int type, bool listens) noexcept {
+    return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == type &&
+           socket_option(fd, SO_ACCEPTCONN) == (listens ? 1 : 0);
+}
+bool is_inet_socket(int fd, int protocol, bool listens) noexcept {
+    const int domain = socket_option(fd, SO_DOMAIN);
+    return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == protocol &&
+           socket_option(fd, SO_ACCEPTCONN) == (listens ? 1 : 0);
+}
+
 bool opened_for(int fd, int access) noexcept {
     return (::fcntl(fd, F_GETFL) & O_ACCMODE) == access;
 }
@@ -40,12 +52,14 @@ bool is_of_kind(int fd, mode_t mode, HandleKind kind) noexcept {
     switch (kind) {
         case HandleKind::pipe_reader: return S_ISFIFO(mode) && !opened_for(fd, O_WRONLY);
         case HandleKind::pipe_writer: return S_ISFIFO(mode) && !opened_for(fd, O_RDONLY);
-        case HandleKind::unix_stream:
-            return S_ISSOCK(mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
-                   socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 0;
-        case HandleKind::unix_listener:
-            return S_ISSOCK(mode) && socket_option(fd, SO_DOMAIN) == AF_UNIX &&
-                   socket_option(fd, SO_TYPE) == SOCK_STREAM && socket_option(fd, SO_ACCEPTCONN) == 1;
+        case HandleKind::unix_stream: return is_unix_socket(fd, SOCK_STREAM, false);
+        case HandleKind::unix_listener: return is_unix_socket(fd, SOCK_STREAM, true);
+        case HandleKind::unix_seqpacket: return is_unix_socket(fd, SOCK_SEQPACKET, false);
+        case HandleKind::unix_seqpacket_listener: return is_unix_socket(fd, SOCK_SEQPACKET, true);
+        case HandleKind::unix_datagram: return is_unix_socket(fd, SOCK_DGRAM, false);
+        case HandleKind::tcp_stream: return is_inet_socket(fd, IPPROTO_TCP, false);
+        case HandleKind::tcp_listener: return is_inet_socket(fd, IPPROTO_TCP, true);
+        case HandleKind::udp: return is_inet_socket(fd, IPPROTO_UDP, false);
         case HandleKind::eventfd: return anonymous_inode_is(fd, "anon_inode:[eventfd]");
         case HandleKind::signalfd: return anonymous_inode_is(fd, "anon_inode:[signalfd]");
         case HandleKind::queue_reader: return sys::is_message_queue(fd) && !opened_for(fd, O_WRONLY);

@@ -45,6 +45,23 @@ long attempt(Call call, int fd, std::size_t size, F&& make) noexcept {
 
 }  // namespace
 
+// accept(2) also reports what became of a connection on the network before it was taken.
+namespace {
+bool belongs_to_lost_peer(long result) noexcept {
+    switch (-result) {
+        case ECONNABORTED:
+        case EPROTO:
+        case ENOPROTOOPT:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENONET: return true;
+        default: return false;
+    }
+}
+}  // namespace
+
 Faults* install_faults(Faults* faults) noexcept {
     return std::exchange(installed, faults);
 }
@@ -101,7 +118,7 @@ long accept(int fd) noexcept {
         const long result = attempt(Call::accept, fd, 0, [=](std::size_t) {
             return static_cast<long>(::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         });
-        if (result != -ECONNABORTED) return result;
+        if (!belongs_to_lost_peer(result)) return result;
     }
 }
 long connect(int fd, const sockaddr* address, socklen_t size) noexcept {

@@ -54,8 +54,6 @@ struct SerialOptions {
 /// A serial port, or any other terminal, in raw mode. It never becomes the controlling terminal.
 class SerialPort : public Descriptor {
 public:
-    static constexpr std::size_t path_max = 107;
-
     SerialPort() noexcept = default;
 
     /// Opens and sets the port; it keeps its settings when it is closed. What came before is dropped. Does not wait for

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "weir/io/transfer.hpp"
+#include "weir/sys/path.hpp"
 
 #include <cstdint>
 #include <string_view>
@@ -25,8 +26,6 @@ struct FifoOptions {
 /// The reading end, which makes the path.
 class FifoReader : public Handle {
 public:
-    static constexpr std::size_t path_max = 107;
-
     FifoReader() noexcept = default;
     FifoReader(FifoReader&&) noexcept = default;
     FifoReader& operator=(FifoReader&& other) noexcept;
@@ -53,7 +52,7 @@ public:
 
 private:
     Fd kept_open_;
-    std::array<char, path_max + 1> path_{};
+    BoundedPath path_;
     bool removes_ = false;
 };
 
@@ -82,7 +81,7 @@ public:
 class [[nodiscard]] OpenFifo : public Awaitable<OpenFifo> {
 public:
     using Outcome = Result<FifoWriter>;
-    explicit OpenFifo(std::string_view path) noexcept;
+    explicit OpenFifo(std::string_view path) noexcept : path_(path) {}
 
     class Wait : public PausingWait {
     public:
@@ -96,15 +95,13 @@ public:
         bool open_once() noexcept;
         void pause_longer() noexcept;
 
-        std::array<char, FifoReader::path_max + 1> path_;
-        std::size_t path_size_;
+        BoundedPath path_;
         Fd fd_;
         Duration pause_;
     };
 
 private:
-    std::array<char, FifoReader::path_max + 1> path_;
-    std::size_t path_size_;
+    BoundedPath path_;
 };
 
 }  // namespace weir

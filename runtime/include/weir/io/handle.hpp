@@ -24,6 +24,12 @@ enum class HandleKind : std::uint8_t {
     pipe_writer,
     unix_stream,
     unix_listener,
+    unix_seqpacket,
+    unix_seqpacket_listener,
+    unix_datagram,
+    tcp_stream,
+    tcp_listener,
+    udp,
     eventfd,
     signalfd,
     queue_reader,  ///< a POSIX message queue
