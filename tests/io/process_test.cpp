@@ -4,6 +4,7 @@
 #include "forked.hpp"
 #include "running.hpp"
 #include "support/child.hpp"
+#include "support/forbid_call.hpp"
 #include "support/skip.hpp"
 #include "temporary_directory.hpp"
 
@@ -508,6 +509,22 @@ TEST_CASE("a program that cannot be started leaves no zombie, though signals int
     ::sigaction(SIGALRM, &before, nullptr);
     CHECK(refused == 1'000);
     CHECK(no_children());
+}
+
+TEST_CASE("without close_range, too, only passed descriptors reach the child") {
+    skip_on_simulated();
+    constexpr long close_range_number = 436;
+    const auto end = run_in_child([] {
+        const int stray = ::fcntl(2, F_DUPFD, 50);
+        if (stray < 50) return 2;
+        if (!forbid_call(close_range_number, EINVAL)) return 77;
+        const Outcome got = run_shell("for f in /proc/self/fd/*; do echo $f; done");
+        if (!got.status.success()) return 3;
+        return got.output.find("/" + std::to_string(stray) + "\n") == std::string::npos ? 0 : 1;
+    });
+    if (end.exit_status == 77) skip("seccomp is not to be had here");
+    INFO(end.errors);
+    CHECK(end.exit_status == 0);
 }
 
 TEST_CASE("spawning leaves no descriptor behind, whether it succeeds or not") {

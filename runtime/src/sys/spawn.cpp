@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstddef>
+#include <cstring>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -75,6 +77,42 @@ bool default_signals() noexcept {
     return ::sigprocmask(SIG_SETMASK, &none, nullptr) == 0;
 }
 
+// What getdents64 gives, up to the name.
+struct DirectoryEntry {
+    std::uint64_t inode;
+    std::int64_t offset;
+    std::uint16_t size;
+    std::uint8_t type;
+};
+constexpr std::size_t name_offset = 19;  // behind `type`
+
+int number_in(const char* text) noexcept {
+    int number = 0;
+    for (; *text >= '0' && *text <= '9'; ++text) number = number * 10 + (*text - '0');
+    return *text == '\0' ? number : -1;
+}
+
+// What close_range(2) with its flag does from 5.11 on. Before it, /proc tells what is open; by the raw calls, since the
+// C library's would allocate. Without /proc nothing can be done.
+void close_all_on_exec() noexcept {
+    if (::syscall(close_range_number, 3U, UINT_MAX, close_range_cloexec) == 0) return;
+    const int directory = ::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return;
+    alignas(DirectoryEntry) char entries[1024];
+    for (;;) {
+        const long size = ::syscall(SYS_getdents64, directory, entries, sizeof(entries));
+        if (size <= 0) break;
+        for (long at = 0; at < size;) {
+            std::uint16_t entry_size;
+            std::memcpy(&entry_size, entries + at + offsetof(DirectoryEntry, size), sizeof(entry_size));
+            const int fd = number_in(entries + at + name_offset);
+            if (fd > 2) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+            at += entry_size;
+        }
+    }
+    ::close(directory);
+}
+
 // First all sources move out of the way of all targets, then each goes to its place.
 bool place_descriptors(const SpawnPlan& plan, int& report_fd) noexcept {
     int highest = 2;
@@ -87,9 +125,8 @@ bool place_descriptors(const SpawnPlan& plan, int& report_fd) noexcept {
     const int report = ::fcntl(report_fd, F_DUPFD_CLOEXEC, highest + 1);
     if (report < 0) return false;
     report_fd = report;
-    // What our own process has open without close-on-exec is none of the child's business. Without the call
-    // (before 5.11) such descriptors stay open in it.
-    ::syscall(close_range_number, 3U, UINT_MAX, close_range_cloexec);
+    // What our own process has open without close-on-exec is none of the child's business.
+    close_all_on_exec();
     for (std::size_t i = 0; i < plan.descriptors.size(); ++i) {
         if (::dup2(sources[i], plan.descriptors[i].to) < 0) return false;
     }

@@ -54,7 +54,7 @@ public:
     /// Makes the state of the slot's user in it, once after it was taken.
     template <class T, class... A>
     T& make(A&&... arguments) noexcept {
-        static_assert(sizeof(T) <= state_size && alignof(T) <= 8);
+        static_assert(fits(sizeof(T), alignof(T)));
         return *::new (static_cast<void*>(state_.data())) T(static_cast<A&&>(arguments)...);
     }
     template <class T>
@@ -89,6 +89,9 @@ public:
 
 private:
     friend LinkTable;
+    static constexpr bool fits(std::size_t size, std::size_t alignment) noexcept {
+        return size <= state_size && alignment <= 8;
+    }
     struct Watch : Operation {
         LinkSlot* slot = nullptr;
     };
