@@ -51,6 +51,7 @@ int main() {
     const auto outcome = scheduler.run(company(scheduler));
     if (!outcome) {
         weir::report(outcome.error());
+        weir::report(scheduler.backend_reason());
         return 1;
     }
     const weir::Usage usage = scheduler.usage();

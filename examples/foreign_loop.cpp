@@ -36,9 +36,12 @@ int patience_ms(const Scheduler& scheduler) {
 
 int main() {
     static constinit weir::StaticScheduler<weir::small_budget> scheduler;
-    const auto started = scheduler.start();
+    if (!scheduler.start()) {
+        weir::report(scheduler.backend_reason());
+        return 1;
+    }
     int ends[2];
-    if (!started || ::pipe(ends) != 0) return 1;
+    if (::pipe(ends) != 0) return 1;
     auto writer = weir::PipeWriter::adopt(ends[1]);
     if (!writer) return 1;
 

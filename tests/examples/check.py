@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Each example runs, and prints what is written down for it.
 
-usage: check.py EXPECTED (NAME=PROGRAM[,PROGRAM…] | NAME!REASON)… -- PROGRAMS
+usage: check.py EXPECTED (NAME=PROGRAM[,PROGRAM…] | NAME!REASON)… -- PATH…
+
+The paths are those of all programs.
 
 Programs of one name run at the same time, in one new folder, which is also their runtime directory; it has to be empty
 when they have ended. PROGRAM prints EXPECTED/PROGRAM.txt, given EXPECTED/PROGRAM.input where there is one. NAME!REASON is
@@ -65,7 +67,8 @@ def run(programs: list[pathlib.Path], expected: pathlib.Path) -> tuple[str, str]
 
 def main() -> int:
     split = sys.argv.index("--")
-    expected, folder = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[split + 1])
+    expected = pathlib.Path(sys.argv[1])
+    paths = {pathlib.Path(path).name: pathlib.Path(path).resolve() for path in sys.argv[split + 1 :]}
     passed = failed = skipped = 0
     for example in sys.argv[2:split]:
         if "=" not in example:
@@ -74,7 +77,7 @@ def main() -> int:
             skipped += 1
             continue
         name, programs = example.split("=", 1)
-        wrong, absent = run([folder / program for program in programs.split(",")], expected)
+        wrong, absent = run([paths[program] for program in programs.split(",")], expected)
         if absent:
             print(f"skipped: {name}: {absent}")
             skipped += 1
