@@ -5,7 +5,7 @@
 #include "support/child.hpp"
 #include "support/skip.hpp"
 
-#include <weir/ipc/shm/link.hpp>
+#include <weir/ipc.hpp>
 #include <weir/weir.hpp>
 
 #include <algorithm>
@@ -80,6 +80,18 @@ Task<> serve(Scheduler& scheduler, weir::Name name, mode_t mode, bool has_client
     WEIR_CO_CHECK(weir::sleep_for(1h));
 }
 
+Task<> fill_a_ring(Scheduler& scheduler, int say_to) {
+    WEIR_CO_TRY(auto ring, weir::ipc::RingWriter<std::uint64_t>::create(scheduler, weir::Name("readings"),
+                                                                        {.slots = 16}));
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        WEIR_CO_TRY(auto slot, ring.reserve());
+        *slot = i;
+        slot.commit();
+    }
+    if (::write(say_to, "y", 1) != 1) co_return;
+    WEIR_CO_CHECK(weir::sleep_for(1h));
+}
+
 struct alignas(16) Storage {
     std::byte bytes[16];
 };
@@ -101,9 +113,14 @@ public:
     }
     [[nodiscard]] const char* path() const { return path_; }
 
-    /// Returns when the server serves.
     pid_t start(weir::Name name, bool has_client = false, mode_t mode = 0600, uid_t user = ::geteuid(),
                 std::uint32_t links = 8) {
+        return run([=](Scheduler& of, int say_to) { return serve(of, name, mode, has_client, say_to); }, user,
+                   links);
+    }
+    /// Runs a task in a process of its own, and returns when it has said that it serves.
+    template <class Make>
+    pid_t run(Make make, uid_t user = ::geteuid(), std::uint32_t links = 8) {
         int ends[2];
         REQUIRE(::pipe(ends) == 0);
         const pid_t pid = ::fork();
@@ -116,7 +133,7 @@ public:
                 std::make_unique<Storage[]>(weir::storage_layout(budget).size / sizeof(Storage) + 1);
             const auto scheduler = std::make_unique<Scheduler>(budget, storage[0].bytes);
             if (!scheduler->start({.backend = weir::BackendChoice::epoll})) ::_exit(2);
-            const auto outcome = scheduler->run(serve(*scheduler, name, mode, has_client, ends[1]));
+            const auto outcome = scheduler->run(make(*scheduler, ends[1]));
             if (!outcome) weir::report(outcome.error());
             ::_exit(1);
         }
@@ -259,6 +276,23 @@ TEST_CASE("stat shows sizes, counters and each peer") {
     INFO(peer);
     CHECK(peer.rfind("peer: pid " + std::to_string(pid) + ", uid ", 0) == 0);
     CHECK(peer.find(", fill 2, records 0, ") != std::string::npos);
+}
+
+TEST_CASE("stat of a ring shows what was written and not taken yet") {
+    Place place;
+    const pid_t pid =
+        place.run([](Scheduler& scheduler, int say_to) { return fill_a_ring(scheduler, say_to); });
+    const Printed listed;
+    CHECK(weir::tool::list(listed.file()) == 0);
+    CHECK(words(listed.line("readings")) ==
+          Words{"readings", "ring", "live", std::to_string(pid), text_of_uid(::geteuid()), "0"});
+    const Printed printed;
+    CHECK(weir::tool::stat(printed.file(), "readings", {}) == 0);
+    CHECK(printed.line("record size: ") == "record size: 8");
+    CHECK(printed.line("records: ") == "records: 5");
+    CHECK(printed.line("bytes: ") == "bytes: 40");
+    CHECK(printed.line("fill: ") == "fill: 5 of 16");
+    CHECK(printed.line("peers: ") == "peers: 0");
 }
 
 TEST_CASE("stat at intervals shows rates") {

@@ -65,7 +65,8 @@ const char* text(NameFound::State state) noexcept {
 std::string kind_of(std::uint32_t object) {
     std::string letters;
     for (int shift = 0; shift < 32; shift += 8) {
-        const auto letter = static_cast<char>((object >> shift) & 0xff);
+        const auto byte = static_cast<char>((object >> shift) & 0xff);
+        const char letter = byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte - 'A' + 'a') : byte;
         const bool shown =
             (letter >= 'a' && letter <= 'z') || (letter >= '0' && letter <= '9') || letter == '-';
         if (!shown) break;

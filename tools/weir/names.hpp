@@ -32,7 +32,7 @@ struct NameFound {
 };
 
 [[nodiscard]] const char* text(NameFound::State state) noexcept;
-/// What is attached, from LinkTerms::object: its four letters, or a number.
+/// What is attached, from LinkTerms::object: its four letters, made small, or a number.
 [[nodiscard]] std::string kind_of(std::uint32_t object);
 
 /// Asks whoever serves `name`, for at most a second.
