@@ -55,7 +55,7 @@ const char* text(NameFound::State state) noexcept {
         case NameFound::State::stale: return "stale";
         case NameFound::State::silent: return "silent";
         case NameFound::State::denied: return "denied";
-        case NameFound::State::full: return "full";
+        case NameFound::State::busy: return "busy";
         case NameFound::State::absent: return "absent";
         case NameFound::State::other: return "other";
     }
@@ -102,8 +102,8 @@ NameFound look_up(const ipc::RuntimeDirectory& directory, const Name& name) {
     const Lock lock = look_at_lock(path, found.pid);
     if (stat.error() == Errc::denied) {
         found.state = NameFound::State::denied;
-    } else if (stat.error() == Errc::no_link) {
-        found.state = NameFound::State::full;
+    } else if (stat.error() == Errc::busy) {
+        found.state = NameFound::State::busy;
     } else if (stat.error() == Errc::mismatch) {
         found.state = NameFound::State::other;
     } else if (!owner) {

@@ -19,7 +19,7 @@ struct NameFound {
         stale,   ///< nobody holds its lock: a killed server left it, and the next one takes it over
         silent,  ///< somebody holds its lock and does not answer: it starts, is stopped, or hangs
         denied,  ///< we may not ask
-        full,    ///< its link table has no place left for one who asks (Budget::links)
+        busy,    ///< its server turned us away, for others
         absent,  ///< there is no such name
         other,   ///< its server answered in a way that we do not understand
     };

@@ -66,7 +66,7 @@ public:
     static void answer_no(const Link& link, const Error& error) noexcept;
     static void turn_away(Link& link, const Error& error) noexcept;
     static void sweep(ServerState& server) noexcept;
-    static void tell_stat(const Link& link) noexcept;
+    static void tell_stat(ServerState& server, int socket, std::uint32_t pending) noexcept;
     static void no_more_pending(Link& link) noexcept;
     static void close_server(LinkSlot& slot) noexcept;
     static Result<void> serve(LinkSlot& slot, Fd listener) noexcept;

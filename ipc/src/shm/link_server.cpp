@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -105,13 +106,18 @@ bool LinkEnd::drop_one_silent(ServerState& server) noexcept {
     return true;
 }
 
-// There is no slot for it.
+// There is no slot for it. Whoever only asks needs none, if the question is here already; else it is asked again.
 void LinkEnd::refuse(ServerState& server, int socket) noexcept {
+    Hello hello{};  // read in any case, or closing would be a reset
+    const long got = sys::receive(socket, &hello, sizeof(hello));
+    if (got == sizeof(hello) && hello.magic == protocol_magic && hello.protocol == protocol_version &&
+        hello.request == Request::stat) {
+        tell_stat(server, socket, server.pending);
+        return;
+    }
     ++server.refused;
     const std::size_t limit = server.slot.scheduler().links().capacity();
     report(Error{.code = Errc::no_link, .operation = "a client to be admitted", .b = limit});
-    Hello unread;  // or closing would be a reset
-    (void)sys::receive(socket, &unread, sizeof(unread));
     const Answer answer{.verdict = Verdict::no_link, .b = limit, .terms = server.terms};
     (void)sys::send(socket, &answer, sizeof(answer));
 }
@@ -122,7 +128,9 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
     LinkTable& table = own.scheduler().links();
     for (int i = 0; i < connections_max; ++i) {
         const bool crowded = server.pending >= server.pending_max;
-        if (crowded || !table.has_free()) {
+        // Nobody is dropped for a client that is not there.
+        const bool awaited = sys::poll_now(own.fd(socket_watch), POLLIN) > 0;
+        if (awaited && (crowded || !table.has_free())) {
             // Whoever is dropped to make room is closing for a moment; other handshakes end soon, well or badly.
             const bool clears = table.closing() || drop_one_silent(server) || server.pending > 0;
             if (clears) break;
@@ -198,7 +206,7 @@ void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t 
 
 void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
     if (hello.request == Request::stat) {
-        tell_stat(link);
+        tell_stat(*server_of(link), link.slot_->fd(socket_watch), server_of(link)->pending - 1);
         lose(link, LinkState::lost);
         return;
     }
@@ -296,8 +304,7 @@ void LinkEnd::attach(Link& link) noexcept {
     if (server.hooks.on_attached != nullptr) server.hooks.on_attached(server.owner, link);
 }
 
-void LinkEnd::tell_stat(const Link& link) noexcept {
-    ServerState& server = *server_of(link);
+void LinkEnd::tell_stat(ServerState& server, int socket, std::uint32_t pending) noexcept {
     LinkStat stat;
     stat.object = server.terms.object;
     stat.pid = ::getpid();
@@ -306,10 +313,10 @@ void LinkEnd::tell_stat(const Link& link) noexcept {
     stat.record_size = server.terms.record_size;
     stat.depth = server.terms.depth;
     stat.started_ns = static_cast<std::uint64_t>(to_ns(server.started));
-    stat.now_ns = static_cast<std::uint64_t>(to_ns(link.slot_->scheduler().now()));
+    stat.now_ns = static_cast<std::uint64_t>(to_ns(server.slot.scheduler().now()));
     stat.admitted = server.admitted;
     stat.refused = server.refused;
-    stat.pending = server.pending - 1;  // without the one that asks
+    stat.pending = pending;  // without the one that asks
     for (const Link* peer = server.first; peer != nullptr; peer = peer->next_) {
         if (peer->state_ != LinkState::attached) continue;
         if (stat.peers < LinkStat::peers_max) {
@@ -323,7 +330,7 @@ void LinkEnd::tell_stat(const Link& link) noexcept {
         ++stat.peers;
     }
     if (server.hooks.fill_stat != nullptr) server.hooks.fill_stat(server.owner, stat);
-    (void)send(link, &stat, sizeof(stat));
+    (void)sys::send(socket, &stat, sizeof(stat));
 }
 
 Result<void> LinkEnd::serve(LinkSlot& slot, Fd listener) noexcept {

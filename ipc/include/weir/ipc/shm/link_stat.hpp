@@ -64,8 +64,9 @@ static_assert(std::is_trivially_copyable_v<LinkStat> && sizeof(LinkPeerStat) == 
 /// The suffix of the sockets that LinkServer binds: DIRECTORY/NAME.weir, beside its lock, DIRECTORY/NAME.weir.lock.
 inline constexpr std::string_view link_suffix = ".weir";
 
-/// Asks whoever serves `name`. For tools: it blocks, for at most `patience`. Errors: not_found, refused (a socket that a
-/// killed server left), denied, timed_out, mismatch (another version of the structure), too_large, no_files.
+/// Asks whoever serves `name`; also one whose link table is full answers. For tools: it blocks, for at most `patience`.
+/// Errors: not_found, refused (a socket that a killed server left), denied, timed_out, busy (the server turned us away
+/// again and again), mismatch (another version of the structure), too_large, no_files.
 Result<LinkStat> ask_link_stat(const RuntimeDirectory& directory, const Name& name,
                                Duration patience) noexcept;
 
