@@ -2,7 +2,8 @@
 //
 // weir-leak-acquisition: makes samples of the loop out of eight sensors' readings and sends them to the detector.
 //
-// It starts the sensors, joins their streams by time, and keeps each sample until the detector has acknowledged it.
+// It starts the sensors, joins their streams by time, and puts each sample into a ring of shared memory, where it stays
+// until the detector has saved what it made of it.
 // One process serves one recording. The supervisor reads its notices from its standard output and writes how it is to
 // work to its standard input; when that ends the supervisor is gone, and so is acquisition. Operators write commands
 // into a FIFO in the runtime directory.
@@ -25,6 +26,7 @@ constexpr weir::Budget budget{
     .submissions = 32,
     // a pipe and a pidfd per sensor; standard input and output, signals, the FIFO, the detector's socket, one to spare
     .descriptors = 2 * signals_count + 6,
+    .links = 4,  // the ring, its reader, and a successor of it
     .timer_slots = 16,
     .grace_ms = 900,
 };
@@ -34,41 +36,20 @@ AcquisitionState state;
 Ending ending = Ending::failed;
 bool supervisor_is_gone = false;
 
-Task<> join_streams(Scheduler& scheduler) {
-    for (;;) {
-        JoinedSample joined;
-        if (state.joiner->next(joined)) {
-            state.room.set();
-            while (state.operation.paused || state.outbox.full()) WEIR_CO_CHECK(next(state.sendroom));
-            state.outbox.put(joined);
-            state.sendable.set();
-        } else if (state.joiner->finished()) {
-            break;
-        } else {
-            WEIR_CO_CHECK(next(state.joinable));
-        }
-    }
-    if (state.refused) WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{state.failure}));
-    state.all_joined = true;
-    state.sendable.set();
-    WEIR_CO_CHECK(state.over.wait());
-}
-
-Task<> join_sensors(Scheduler& scheduler) {
+Task<> run_sensors(Scheduler& scheduler) {
     WEIR_CO_CHECK(state.begun.wait());
     WEIR_CO_CHECK(weir::all_of(
         run_sensor(scheduler, state, Signal::accelerometer_1),
         run_sensor(scheduler, state, Signal::accelerometer_2), run_sensor(scheduler, state, Signal::current),
         run_sensor(scheduler, state, Signal::pressure), run_sensor(scheduler, state, Signal::temperature),
         run_sensor(scheduler, state, Signal::thermocouple), run_sensor(scheduler, state, Signal::voltage),
-        run_sensor(scheduler, state, Signal::flow), join_streams(scheduler)));
+        run_sensor(scheduler, state, Signal::flow)));
 }
 
 void change_operation(const Operation& operation) {
     if (operation.factor != state.operation.factor && operation.factor > 0) state.factor_sent = false;
     state.operation = operation;
     state.progress.paused = operation.paused;
-    state.sendroom.set();
     state.sendable.set();
 }
 
@@ -184,7 +165,7 @@ Task<> tell_progress(Scheduler& scheduler) {
 Task<> acquire(Scheduler& scheduler) {
     WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
     WEIR_CO_CHECK(state.reporter.open());
-    auto outcome = co_await weir::first_of(weir::all_of(join_sensors(scheduler), run_link(scheduler, state)),
+    auto outcome = co_await weir::first_of(weir::all_of(run_sensors(scheduler), run_link(scheduler, state)),
                                            quit.next(), serve_supervisor(scheduler),
                                            serve_operator(scheduler), tell_progress(scheduler));
     if (state.finished) {

@@ -2,7 +2,8 @@
 //
 // weir-leak-detector: learns what the loop is like, then says when it is no longer so.
 //
-// Acquisition sends samples over a unix socket; each is judged, the state is saved, and then it is acknowledged.
+// Samples come in a ring of shared memory that is acquisition's; each is judged, the state is saved, and then it is
+// released. Acquisition learns over a unix socket which sample is wanted, and how far the detector has come.
 // Whatever is to be told about a sample (an alarm, a recording's figures) leaves before its state is saved: when the
 // detector is killed in between, the successor judges the sample again, with the same bits, and tells it again.
 // Announcements go to the supervisor and then into the queue, where they wait for the alarm server; samples with their
@@ -14,6 +15,7 @@
 #include "detector_state.hpp"
 #include "program.hpp"
 #include "record_writer.hpp"
+#include "sample_ring.hpp"
 #include "wire.hpp"
 
 #include <cerrno>
@@ -33,6 +35,7 @@ constexpr weir::Budget budget{
     .submissions = 32,
     // listener, acquisition, queue, points, standard input and output, signals, one to spare
     .descriptors = 8,
+    .links = 2,  // the ring, and the one before it
     .timer_slots = 16,
     .grace_ms = 900,
 };
@@ -77,10 +80,9 @@ struct Detector {
     bool learned_before = false;
 
     weir::UnixStream peer;  // acquisition
-    RecordReader reader;
+    SampleReader ring;
     Record record;
-    std::array<std::byte, 4'096> answers{};
-    std::size_t answers_size = 0;
+    std::optional<Acknowledgement> acknowledgement;  // not sent yet
 };
 
 constexpr auto queue_patience = 1s;
@@ -164,8 +166,17 @@ void begin_recording(std::uint32_t recording) {
     detector.progression = {.place = {.recording = recording, .next_sequence = 0}, .counts = {}};
 }
 
-void answer(const Record& record) {
-    detector.answers_size += encode(record, std::span{detector.answers}.subspan(detector.answers_size));
+Task<> answer(Scheduler&, Record record) {
+    const EncodedRecord encoded{record};
+    WEIR_CO_CHECK(detector.peer.write_all(encoded.bytes()));
+}
+
+/// Tells acquisition how far we have come, if there is news.
+Task<> acknowledge(Scheduler& scheduler) {
+    if (!detector.acknowledgement) co_return;
+    const Acknowledgement acknowledgement = *detector.acknowledgement;
+    detector.acknowledgement.reset();
+    WEIR_CO_CHECK(answer(scheduler, Record{acknowledgement}));
 }
 
 Task<> save(Scheduler&) {
@@ -177,8 +188,12 @@ Task<> save(Scheduler&) {
 Task<> judge(Scheduler& scheduler, JoinedSample joined) {
     StreamPlace& place = detector.progression.place;
     if (joined.recording > place.recording && joined.sequence == 0) begin_recording(joined.recording);
+    if (joined.recording == place.recording && joined.sequence < place.next_sequence)
+        co_return;  // saved, and not released: somebody died in between
     if (joined.recording != place.recording || joined.sequence != place.next_sequence) {
-        co_return co_await weir::fail(weir::Errc::invalid, "a sample out of its turn", joined.sequence);
+        // What we want is not in the ring any more: our state was lost.
+        WEIR_CO_CHECK(answer(scheduler, Record{Resume{.place = place, .learned_before = false}}));
+        co_return co_await weir::fail(weir::Errc::peer_lost, "an acquisition that has to start over");
     }
     const bool learned = detector.model.phase() == Phase::watching;
     const Verdict verdict = detector.model.observe(joined.sample.values);
@@ -200,10 +215,11 @@ Task<> judge(Scheduler& scheduler, JoinedSample joined) {
         WEIR_CO_CHECK(announce(scheduler, announcement));
     }
     WEIR_CO_CHECK(save(scheduler));
-    answer(Acknowledgement{.recording = joined.recording,
-                           .unqueued_count = detector.unqueued_count,
-                           .sequence = joined.sequence,
-                           .verdict = verdict});
+    detector.acknowledgement = {.recording = joined.recording,
+                                .unqueued_count = detector.unqueued_count,
+                                .sequence = joined.sequence,
+                                .time_s = joined.sample.time_s,
+                                .verdict = verdict};
 }
 
 Task<> end_recording(Scheduler& scheduler, RecordingEnd end) {
@@ -216,7 +232,8 @@ Task<> end_recording(Scheduler& scheduler, RecordingEnd end) {
     }
     const Figures figures{end.recording, end.samples_count, detector.progression.counts};
     WEIR_CO_CHECK(detector.reporter.tell(scheduler, Record{figures}));
-    answer(end);
+    WEIR_CO_CHECK(acknowledge(scheduler));
+    WEIR_CO_CHECK(answer(scheduler, Record{end}));
 }
 
 Task<> take(Scheduler& scheduler) {
@@ -232,45 +249,100 @@ Task<> take(Scheduler& scheduler) {
     }
 }
 
-/// One connection of acquisition, from Resume to its end.
-Task<> serve_acquisition(Scheduler& scheduler) {
-    detector.reader = RecordReader{};
-    detector.answers_size = 0;
-    const StreamPlace& place = detector.progression.place;
-    answer(Resume{.place = place, .learned_before = detector.learned_before});
-    if (place.next_sequence > 0)
-        answer(Acknowledgement{place.recording, detector.unqueued_count, place.next_sequence - 1,
-                               detector.model.last()});
-    for (;;) {
-        if (detector.answers_size > 0) {
-            const auto bytes =
-                std::span<const std::byte>{detector.answers}.first(std::exchange(detector.answers_size, 0));
-            WEIR_CO_CHECK(detector.peer.write_all(bytes));
-        }
-        WEIR_CO_TRY(const auto bytes, detector.peer.read(detector.reader.room()));
-        if (bytes.empty()) co_return;
-        detector.reader.filled(bytes.size());
-        // The reader holds 4,096 bytes: its samples' acknowledgements are fewer bytes than themselves.
-        for (;;) {
-            const Decoded decoded = detector.reader.next(detector.record);
-            if (decoded == Decoded::incomplete) break;
-            if (decoded != Decoded::record)
-                co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
-            WEIR_CO_CHECK(take(scheduler));
-        }
+/// Ends when acquisition hangs up; it has nothing to say here.
+Task<> await_hang_up(Scheduler&) {
+    std::array<std::byte, 64> nothing;
+    WEIR_CO_TRY(const auto bytes, detector.peer.read(nothing));
+    if (bytes.empty()) co_return;
+    co_return co_await weir::fail(weir::Errc::invalid, "acquisition, which spoke out of its turn");
+}
+
+/// Takes what a slot holds. It is not released yet.
+bool take_out(weir::ipc::RingItem<SampleSlot>& item) {
+    std::size_t size = 0;
+    const bool good = decode(item->bytes, detector.record, size) == Decoded::record;
+    item.defer();
+    return good;
+}
+
+Task<bool> await_record(Scheduler&) {
+    WEIR_CO_TRY(auto item, detector.ring.next());
+    co_return take_out(item);
+}
+
+/// The next record of the ring, into detector.record. Fails with peer_lost when acquisition is gone: its successor
+/// begins with what we want next, so the rest of its ring is not needed.
+Task<> receive(Scheduler& scheduler) {
+    bool good = false;
+    if (auto ready = detector.ring.try_next()) {
+        good = take_out(*ready);
+    } else {
+        WEIR_CO_CHECK(acknowledge(scheduler));  // before we sleep
+        // The ring alone does not tell: it may be a successor's already, whose connection waits to be accepted.
+        auto woken = co_await weir::first_of(await_record(scheduler), await_hang_up(scheduler));
+        if (!woken) co_return co_await weir::fail(woken.error());
+        if (woken.index() != 0)
+            co_return co_await weir::fail(weir::Errc::peer_lost, "connection of acquisition");
+        good = *woken.get<0>();
+    }
+    if (!good) co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
+}
+
+Task<> take_samples(Scheduler& scheduler) {
+    constexpr int unacknowledged_max = 64;
+    for (int count = 1;; ++count) {
+        WEIR_CO_CHECK(receive(scheduler));
+        WEIR_CO_CHECK(take(scheduler));
+        detector.ring.release();
+        if (count % unacknowledged_max == 0) WEIR_CO_CHECK(acknowledge(scheduler));
     }
 }
 
+/// Attaches to the ring of the acquisition that has connected, and says what is wanted.
+Task<> attach(Scheduler& scheduler) {
+    WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(detector.options.directory));
+    for (;;) {
+        auto ring = co_await SampleReader::open(scheduler, sample_ring, {.directory = &directory});
+        if (ring) {
+            detector.ring = std::move(*ring);
+            break;
+        }
+        // Acquisition has not yet seen the end of the reader before us.
+        if (ring.error() != weir::Errc::in_use) co_return co_await weir::fail(ring.error());
+        WEIR_CO_CHECK(weir::sleep_for(2ms));
+    }
+    const StreamPlace& place = detector.progression.place;
+    WEIR_CO_CHECK(
+        answer(scheduler, Record{Resume{.place = place, .learned_before = detector.learned_before}}));
+    if (place.next_sequence == 0) co_return;
+    detector.acknowledgement = {.recording = place.recording,
+                                .unqueued_count = detector.unqueued_count,
+                                .sequence = place.next_sequence - 1,
+                                .time_s = 0,
+                                .verdict = detector.model.last()};
+}
+
+/// One acquisition, from its connection to its end.
+Task<> serve_acquisition(Scheduler& scheduler) {
+    detector.acknowledgement.reset();
+    const auto attached = co_await weir::first_of(attach(scheduler), await_hang_up(scheduler));
+    if (!attached) co_return co_await weir::fail(attached.error());
+    if (attached.index() != 0) co_return;
+    WEIR_CO_CHECK(take_samples(scheduler));
+}
+
 Task<> serve_samples(Scheduler& scheduler) {
-    const RuntimePath path{detector.options.directory, samples_name};
+    const RuntimePath path{detector.options.directory, answers_name};
     WEIR_CO_TRY(auto listener, weir::UnixListener::bind(path.view(), {.mode = 0600, .backlog = 4}));
     for (;;) {
         WEIR_CO_TRY(detector.peer, listener.accept());
         const auto credentials = detector.peer.peer();
         if (!credentials || (credentials->uid != ::geteuid() && credentials->uid != 0)) continue;
         const auto served = co_await serve_acquisition(scheduler);
+        detector.ring.close();
         detector.peer.close();
-        if (served || served.error() == weir::Errc::peer_lost) continue;
+        if (served || served.error() == weir::Errc::peer_lost || served.error() == weir::Errc::ended)
+            continue;
         // Out of its turn or not to be saved: what this process knows is no longer what acquisition relies on. A
         // successor begins with what was saved.
         co_return co_await weir::fail(served.error());

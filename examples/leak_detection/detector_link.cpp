@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The connection to the detector. The detector speaks first: which sample it wants. Then one task sends and one takes
-// acknowledgements, until the recording's end has been confirmed or the connection breaks; a broken one is made anew,
-// and the samples that were not acknowledged go out again.
+// The way to the detector and back. Records go into the ring of samples, which outlives a detector: what one had not
+// released its successor gets. What the detector answers comes over a unix socket, and it speaks first: which sample
+// it wants. That decides where a new acquisition begins. One that is running goes on, since the ring has that sample;
+// if it has not, the detector says so, and only starting over helps.
 #include "acquisition_state.hpp"
+#include "sample_ring.hpp"
 
 namespace leak {
 
@@ -16,6 +18,7 @@ struct Link {
     weir::UnixStream stream;
     RecordReader reader;
     Record record;
+    SampleWriter ring;
 };
 
 Link link_now;
@@ -35,7 +38,7 @@ Task<> receive(Scheduler&, Link& link) {
 
 /// Waits for a detector, as long as it takes: the supervisor sees to it that there is one.
 Task<> connect(Scheduler&, AcquisitionState& state, Link& link) {
-    const RuntimePath path{state.options.directory, samples_name};
+    const RuntimePath path{state.options.directory, answers_name};
     for (;;) {
         auto stream = co_await weir::UnixStream::connect(path.view());
         if (stream) {
@@ -50,48 +53,18 @@ Task<> connect(Scheduler&, AcquisitionState& state, Link& link) {
     }
 }
 
-/// Takes the detector's first word. False: it wants what is no longer here, and only starting over gives it that.
-Task<bool> agree(Scheduler& scheduler, AcquisitionState& state, Link& link) {
+/// Takes the detector's first word.
+Task<> agree(Scheduler& scheduler, AcquisitionState& state, Link& link) {
     WEIR_CO_CHECK(receive(scheduler, link).within(10s));
     const auto* resume = std::get_if<Resume>(&link.record);
     if (resume == nullptr || resume->place.recording > state.options.number) {
         co_return co_await weir::fail(weir::Errc::invalid, "the detector's first word");
     }
+    if (state.joiner) co_return;
     const bool same_recording = resume->place.recording == state.options.number;
-    const std::uint64_t sequence = same_recording ? resume->place.next_sequence : 0;
     state.factor_sent = state.operation.factor == 0;
-    if (state.joiner) co_return state.outbox.rewind(sequence);
-    state.joiner.emplace(state.options.number, sequence);
-    state.outbox.begin(sequence);
+    state.joiner.emplace(state.options.number, same_recording ? resume->place.next_sequence : 0);
     state.begun.set();
-    co_return true;
-}
-
-Task<> send_samples(Scheduler&, AcquisitionState& state, Link& link) {
-    bool end_sent = false;
-    for (;;) {
-        // What goes out in one call, so that a sample does not cost one of its own.
-        std::array<std::byte, 16 * joined_sample_bytes> bytes;
-        std::size_t size = 0;
-        if (!state.factor_sent) {
-            size += encode(Setting{state.operation.factor}, bytes);
-            state.factor_sent = true;
-        }
-        while (!state.operation.paused && bytes.size() - size >= joined_sample_bytes) {
-            const JoinedSample* const joined = state.outbox.next_to_send();
-            if (joined == nullptr) break;
-            size += encode(*joined, std::span{bytes}.subspan(size));
-        }
-        if (size == 0 && state.all_joined && !end_sent && !state.operation.paused) {
-            size += encode(RecordingEnd{state.options.number, state.joiner->samples_count()}, bytes);
-            end_sent = true;
-        }
-        if (size > 0) {
-            WEIR_CO_CHECK(link.stream.write_all(std::span<const std::byte>{bytes}.first(size)));
-        } else {
-            WEIR_CO_CHECK(next(state.sendable));
-        }
-    }
 }
 
 Task<> take_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
@@ -99,25 +72,71 @@ Task<> take_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
         WEIR_CO_CHECK(receive(scheduler, link));
         if (const auto* acknowledgement = std::get_if<Acknowledgement>(&link.record)) {
             if (acknowledgement->recording != state.options.number) continue;
-            const JoinedSample* const joined = state.outbox.acknowledge(acknowledgement->sequence);
-            if (joined == nullptr) continue;
             state.unqueued_count = acknowledgement->unqueued_count;
             const Verdict& verdict = acknowledgement->verdict;
-            state.progress = {.recording = state.options.number,
-                              .paused = state.operation.paused,
-                              .phase = verdict.phase,
-                              .alarm = verdict.alarm,
-                              .samples_count = acknowledgement->sequence + 1,
-                              .time_s = joined->sample.time_s,
-                              .statistic = verdict.statistic,
-                              .threshold = verdict.threshold};
-            state.sendroom.set();
+            state.progress = {
+                .recording = state.options.number,
+                .paused = state.operation.paused,
+                .phase = verdict.phase,
+                .alarm = verdict.alarm,
+                .samples_count = acknowledgement->sequence + 1,
+                .time_s = acknowledgement->time_s != 0 ? acknowledgement->time_s : state.progress.time_s,
+                .statistic = verdict.statistic,
+                .threshold = verdict.threshold};
         } else if (std::holds_alternative<RecordingEnd>(link.record)) {
             state.finished = true;
-            state.over.set();
             co_return;
+        } else if (std::holds_alternative<Resume>(link.record)) {
+            state.starts_over = true;
+            co_return co_await weir::fail(weir::Errc::invalid,
+                                          "the detector begins anew, and so does acquisition");
         } else {
             co_return co_await weir::fail(weir::Errc::invalid, "a record of the detector");
+        }
+    }
+}
+
+/// Connections, one after the other, until the detector has it all.
+Task<> run_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
+    for (;;) {
+        WEIR_CO_CHECK(connect(scheduler, state, link));
+        auto outcome = co_await agree(scheduler, state, link);
+        if (outcome) outcome = co_await take_answers(scheduler, state, link);
+        if (state.finished) co_return;
+        link.stream.close();
+        if (outcome.error() == weir::Errc::cancelled || state.starts_over)
+            co_return co_await weir::fail(outcome.error());
+        WEIR_CO_CHECK(state.reporter.notice(scheduler, Notice::Kind::trouble,
+                                            text_of("the detector is not there; its successor will find what "
+                                                    "it had not released",
+                                                    outcome.error())));
+    }
+}
+
+/// Waits while the ring is full.
+Task<> put(Scheduler&, Link& link, Record record) {
+    WEIR_CO_TRY(auto slot, link.ring.reserve());
+    encode(record, slot->bytes);
+    slot.commit();
+}
+
+Task<> run_samples(Scheduler& scheduler, AcquisitionState& state, Link& link) {
+    WEIR_CO_CHECK(state.begun.wait());
+    for (bool end_sent = false;;) {
+        JoinedSample joined;
+        if (!state.factor_sent) {
+            state.factor_sent = true;
+            WEIR_CO_CHECK(put(scheduler, link, Record{Setting{state.operation.factor}}));
+        } else if (!state.operation.paused && state.joiner->next(joined)) {
+            state.room.set();
+            WEIR_CO_CHECK(put(scheduler, link, Record{joined}));
+        } else if (!state.operation.paused && !end_sent && state.joiner->finished()) {
+            end_sent = true;
+            if (state.refused) WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{state.failure}));
+            WEIR_CO_CHECK(put(scheduler, link,
+                              Record{RecordingEnd{state.options.number, state.joiner->samples_count()}}));
+        } else {
+            WEIR_CO_CHECK(next(state.sendable));
         }
     }
 }
@@ -127,28 +146,14 @@ Task<> take_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
 Task<> run_link(Scheduler& scheduler, AcquisitionState& state) {
     Link& link = link_now;
     WEIR_CO_CHECK(state.ordered.wait());
-    for (;;) {
-        WEIR_CO_CHECK(connect(scheduler, state, link));
-        const auto agreed = co_await agree(scheduler, state, link);
-        if (agreed && !*agreed) {
-            co_return co_await weir::fail(weir::Errc::invalid,
-                                          "the detector begins anew, and so does acquisition");
-        }
-        auto error = agreed ? weir::Error{} : agreed.error();
-        if (agreed) {
-            const auto ended = co_await weir::first_of(send_samples(scheduler, state, link),
-                                                       take_answers(scheduler, state, link));
-            if (state.finished) co_return;
-            if (!ended) error = ended.error();
-        }
-        link.stream.close();
-        if (error == weir::Errc::cancelled) co_return co_await weir::fail(error);
-        WEIR_CO_CHECK(
-            state.reporter.notice(scheduler, Notice::Kind::trouble,
-                                  text_of("the detector is not there; it will be sent again what it had not "
-                                          "acknowledged",
-                                          error)));
-    }
+    WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(state.options.directory));
+    WEIR_CO_TRY(link.ring, SampleWriter::create(scheduler, sample_ring,
+                                                {.slots = sample_slots, .link = {.directory = &directory}}));
+    const auto outcome =
+        co_await weir::first_of(run_answers(scheduler, state, link), run_samples(scheduler, state, link));
+    link.ring = SampleWriter{};
+    link.stream.close();
+    if (!outcome) co_return co_await weir::fail(outcome.error());
 }
 
 }  // namespace leak

@@ -48,7 +48,7 @@ Task<bool> take(Scheduler&, AcquisitionState& state, SensorStream& stream, Signa
     if (const auto* reading = std::get_if<Reading>(&stream.record)) {
         if (reading->signal != signal) stream.complaint = "sent another signal's reading";
         while (state.joiner->push(*reading) == StreamJoiner::Push::full) WEIR_CO_CHECK(next(state.room));
-        state.joinable.set();
+        state.sendable.set();
         co_return stream.complaint == nullptr;
     }
     if (const auto* failure = std::get_if<StreamFailure>(&stream.record)) {
@@ -63,7 +63,7 @@ Task<bool> take(Scheduler&, AcquisitionState& state, SensorStream& stream, Signa
     }
     if (stream.complaint == nullptr) {
         state.joiner->end(signal);
-        state.joinable.set();
+        state.sendable.set();
     }
     co_return false;
 }

@@ -3,8 +3,8 @@
 // The records that travel between the processes.
 //
 //   sensor -> acquisition (a pipe per signal)     Reading…, then StreamEnd or StreamFailure
-//   acquisition -> detector (a unix stream)       JoinedSample…, RecordingEnd; Setting at any time
-//   detector -> acquisition (the same stream)     Resume, then an Acknowledgement per sample; RecordingEnd
+//   acquisition -> detector (a ring)              JoinedSample…, RecordingEnd; Setting at any time
+//   detector -> acquisition (a unix stream)       Resume, then an Acknowledgement now and then; RecordingEnd
 //   acquisition -> supervisor (a pipe)            Notice, Progress, Operation, StreamFailure
 //   detector -> supervisor (a pipe)               Notice, Announcement, Figures
 //   detector -> alarm server                      Announcement (a message queue), Point (a pipe)
@@ -18,11 +18,11 @@
 // whose values are in range (finite doubles, known signals, known flags) or an error; after an error the
 // stream has no meaning any more and is to be closed.
 //
-// Nothing is lost when a detector is killed: it saves its state after each sample and only then acknowledges.
-// Its successor loads that state, says in Resume which sample it wants next, and acknowledges the one before
-// once more (that acknowledgement may have died with its sender). Acquisition keeps samples until they are
-// acknowledged and sends again from the one that Resume names, after its last Setting. After a recording's last
-// sample it sends RecordingEnd, and the detector answers with the same once its Figures have left.
+// Nothing is lost when a detector is killed: it saves its state after each sample and only then releases it in
+// the ring. Its successor loads that state and finds in the ring all that was not released; what it knows already it
+// leaves out. Resume says which sample a detector wants next: that is where a new acquisition begins. A second Resume
+// says that the ring does not have it any more, and acquisition starts over. After a recording's last sample comes
+// RecordingEnd, and the detector answers with the same, once its Figures have left and before it releases it.
 //
 // Announcements and Figures may come twice, when a detector dies between telling and saving: their place says so.
 #pragma once
@@ -85,12 +85,13 @@ struct JoinedSample {
     friend bool operator==(const JoinedSample&, const JoinedSample&) = default;
 };
 
-/// The sample was judged, and the state that knows it is saved.
+/// The sample and all before it were judged, and the state that knows them is saved.
 struct Acknowledgement {
     std::uint32_t recording = 0;
     std::uint32_t unqueued_count =
         0;  // announcements that the queue had no room for, in this detector's life
     std::uint64_t sequence = 0;
+    std::int64_t time_s = 0;  // 0 where a successor repeats what it found in the state
     Verdict verdict;
 
     friend bool operator==(const Acknowledgement&, const Acknowledgement&) = default;
@@ -221,8 +222,9 @@ inline constexpr std::size_t stream_end_bytes = record_header_bytes + 16;
 inline constexpr std::size_t stream_failure_bytes = record_header_bytes + 8 + StreamFailure::text_bytes_max;
 // recording 4, labels 1, missing 1, reserved 2, sequence 8, time 8, values
 inline constexpr std::size_t joined_sample_bytes = record_header_bytes + 24 + 8 * signals_count;
-// recording 4, phase 1, anomaly 1, alarm 1, change 1, unqueued 4, reserved 4, sequence 8, statistic 8, threshold 8
-inline constexpr std::size_t acknowledgement_bytes = record_header_bytes + 40;
+// recording 4, phase 1, anomaly 1, alarm 1, change 1, unqueued 4, reserved 4, sequence 8, time 8, statistic 8,
+// threshold 8
+inline constexpr std::size_t acknowledgement_bytes = record_header_bytes + 48;
 // recording 4, learned before 1, reserved 3, next sequence 8
 inline constexpr std::size_t resume_bytes = record_header_bytes + 16;
 // factor 8

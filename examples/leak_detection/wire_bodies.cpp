@@ -63,6 +63,7 @@ void put_body(ByteWriter& writer, const Acknowledgement& acknowledgement) {
     writer.put(acknowledgement.unqueued_count);
     put_reserved(writer, 4);
     writer.put(acknowledgement.sequence);
+    writer.put(acknowledgement.time_s);
     writer.put(verdict.statistic);
     writer.put(verdict.threshold);
 }
@@ -243,6 +244,7 @@ void take_body(Taken& taken, Acknowledgement& acknowledgement) {
     acknowledgement.unqueued_count = taken.integer<std::uint32_t>();
     taken.reserved(4);
     acknowledgement.sequence = taken.integer<std::uint64_t>();
+    acknowledgement.time_s = taken.time();
     verdict.statistic = taken.finite();
     verdict.threshold = taken.finite();
 }

@@ -125,7 +125,7 @@ TEST_CASE("paths that lie there already are taken over") {
     const Folder folder;
     const auto run = folder.path() + "/leak_detection";
     REQUIRE(::mkdir(run.c_str(), 0700) == 0);
-    for (const std::string name : {"samples", "alarms"}) {
+    for (const std::string name : {"samples.weir", "answers", "alarms"}) {
         const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
         sockaddr_un address{};
         address.sun_family = AF_UNIX;

@@ -32,6 +32,7 @@ const std::vector<Record>& one_of_each() {
         Acknowledgement{.recording = 3,
                         .unqueued_count = 2,
                         .sequence = 511,
+                        .time_s = 1'583'077'446,
                         .verdict = {Phase::watching, true, true, AlarmLogic::Change::raised, 141.5, 59.25}},
         Resume{.place = {3, 512}, .learned_before = true},
         Setting{.factor = 2.5},
