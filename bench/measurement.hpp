@@ -24,6 +24,10 @@ namespace bench {
 /// wants another one restricts the program from outside (`taskset -c 0 …`).
 void pin_to_one_core();
 
+/// Confines this process, and those it forks later, to the highest CPU that it may use but `skipped` ones. Ends the
+/// program with the status "not here" when there are too few.
+void pin_to_core(std::size_t skipped);
+
 /// The number that the user typed; ends the program when it is none, or zero.
 [[nodiscard]] std::size_t count_from(const char* text);
 
@@ -39,6 +43,7 @@ public:
     Batches(std::size_t operations, std::size_t batch_operations);
 
     [[nodiscard]] std::size_t batch_operations() const noexcept { return batch_operations_; }
+    [[nodiscard]] std::size_t operations() const noexcept { return batch_operations_ * laps_ns_.size(); }
 
     void start() noexcept { started_ns_ = now_ns(); }
 
