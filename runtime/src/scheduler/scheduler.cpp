@@ -25,6 +25,8 @@ constexpr std::size_t timers_max = 512;
 constexpr int foreign_turns_max = 4;
 // Looks at shared memory between two at the clock.
 constexpr int looks_per_clock = 8;
+// A look takes the line that the peer is about to write to: more often than this holds the peer up.
+constexpr int hints_per_look = 4;
 
 void ignore_sigpipe() noexcept {
     struct sigaction now {};
@@ -250,7 +252,7 @@ void Scheduler::spin() noexcept {
         for (int i = 0; i < looks_per_clock; ++i) {
             look_at_watches();
             if (!ready.empty()) return spinner_.found();
-            sys::spin_hint();
+            for (int k = 0; k < hints_per_look; ++k) sys::spin_hint();
         }
     } while (MonotonicClock::now() < until);
     spinner_.in_vain();
