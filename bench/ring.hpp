@@ -47,9 +47,16 @@ struct RingSides {
     /// Called once, before the child is made; what it makes is shared with it.
     void (*prepare)();
     void (*measure)(Batches& batches);
-    /// The child's: until it was told to end, or `operations` are made where the child begins them.
+    /// The child's: `operations` of them.
     void (*serve)(std::size_t operations);
+    /// Called in both processes while they may still run on `cores`; may be null.
+    void (*begin)() = nullptr;
+    /// Called when the child has ended; may be null.
+    void (*clean_up)() = nullptr;
 };
+
+/// Both sides call it where the load begins and where it ends: bench_count_calls counts what lies between.
+void mark_load() noexcept;
 
 struct NamedRing {
     std::string_view name;

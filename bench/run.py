@@ -38,18 +38,21 @@ class Variant:
     command: list[str]
     runs: list[float] = field(default_factory=list)
     extras: dict[str, list[float]] = field(default_factory=dict)
+    least_counts: bool = False  # the least of all runs is the figure, not the median
     missing: str | None = None  # why there is no figure
     broken: bool = False  # the program failed, as opposed to being unavailable here
 
     def figure(self) -> float | None:
-        return statistics.median(self.runs) if self.runs and not self.missing else None
+        if not self.runs or self.missing:
+            return None
+        return min(self.runs) if self.least_counts else statistics.median(self.runs)
 
     def spread(self) -> float:
         """The farthest that a run lies from the median, as a part of it."""
-        middle = statistics.median(self.runs)
-        return max(abs(run - middle) for run in self.runs) / middle
+        middle = self.figure()
+        return max(abs(run - middle) for run in self.runs) / middle if middle else 0
 
-    def run(self, build: pathlib.Path, cpu: int) -> None:
+    def run(self, build: pathlib.Path, cpus: set[int]) -> None:
         if self.missing:
             return
         program = build / "bench" / self.command[0]
@@ -62,7 +65,7 @@ class Variant:
                 capture_output=True,
                 text=True,
                 timeout=PROGRAM_SECONDS_MAX,
-                preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+                preexec_fn=lambda: os.sched_setaffinity(0, cpus),
             )
         except subprocess.TimeoutExpired:
             self.fail(f"still running after {PROGRAM_SECONDS_MAX} s")
@@ -94,16 +97,19 @@ class Row:
     name: str
     what: str
     unit: str
+    cores: int
     goals: list[str]
     variants: dict[str, Variant]
 
     def measure(self, build: pathlib.Path, cpu: int, repetitions: int) -> None:
         variants = list(self.variants.values())
+        others = sorted(os.sched_getaffinity(0) - {cpu}, reverse=True)
+        cpus = {cpu, *others[: self.cores - 1]}
         for repetition in range(repetitions):
             # Another one begins each time, so that none always runs right after the same neighbour.
             start = repetition % len(variants)
             for variant in variants[start:] + variants[:start]:
-                variant.run(build, cpu)
+                variant.run(build, cpus)
 
     def figure(self, name: str) -> float | None:
         """`weir` is a variant's figure, `weir.longest_turn_ns` what it reported besides; None if there is none.
@@ -194,8 +200,12 @@ def read_rows(path: pathlib.Path) -> list[Row]:
             entry["name"],
             entry["what"],
             entry.get("unit", "ns"),
+            entry.get("cores", 1),
             entry["goals"],
-            {name: Variant(name, command.split()) for name, command in entry["variants"].items()},
+            {
+                name: Variant(name, command.split(), least_counts=entry.get("least_counts", False))
+                for name, command in entry["variants"].items()
+            },
         )
         for entry in table["row"]
     ]
@@ -223,7 +233,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="runs of each variant (7)")
-    parser.add_argument("--cpu", type=int, default=max(cpus), metavar="N", help="the one core that is used")
+    parser.add_argument("--cpu", type=int, default=max(cpus), metavar="N", help="the core that is used, or the first of two")
     parser.add_argument("--list", action="store_true", help="say which rows these are, and run none")
     parser.add_argument("--check", action="store_true", help="fail unless every goal is known to hold")
     given = parser.parse_args()
@@ -246,7 +256,7 @@ def main() -> int:
         return 0
     if (load := os.getloadavg()[0]) > 0.5:
         print(f"other programs keep this machine busy (load {load:.1f}): expect noise")
-    print(f"{given.repetitions} runs of each variant in turn on CPU {given.cpu}, medians; ±: the farthest run")
+    print(f"{given.repetitions} runs of each variant in turn on CPU {given.cpu} (and another, where a row takes two), medians; ±: the farthest run")
     for row in rows:
         row.measure(given.build, given.cpu, given.repetitions)
         row.print()
