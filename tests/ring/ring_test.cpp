@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Both ends of a ring in one scheduler.
-#include <weir/ipc/ring/byte_ring.hpp>
+#include "ring_place.hpp"
 
 #include "io/running.hpp"
-#include "io/temporary_directory.hpp"
 
 #include <cstring>
 
@@ -17,28 +16,6 @@ using ipc::ByteRingReader;
 using ipc::ByteRingWriter;
 using ipc::RingReader;
 using ipc::RingWriter;
-
-struct Reading {
-    std::uint64_t number;
-    std::int32_t value;
-    std::uint32_t sensor;
-};
-constexpr ipc::RingName readings{"test/readings"};
-
-// A runtime directory of its own for one test.
-struct Place {
-    Place() : directory(*ipc::RuntimeDirectory::at(temporary.path())) {}
-    [[nodiscard]] ipc::RingOptions slots(std::uint32_t count) const {
-        return {.slots = count, .link = {.directory = &directory}};
-    }
-    [[nodiscard]] ipc::ByteRingOptions bytes(std::uint32_t count) const {
-        return {.bytes = count, .link = {.directory = &directory}};
-    }
-    [[nodiscard]] ipc::LinkOpenOptions opened() const { return {.directory = &directory}; }
-
-    TemporaryDirectory temporary;
-    ipc::RuntimeDirectory directory;
-};
 
 template <class Body>
 void on_each(Body body) {

@@ -23,6 +23,7 @@
 #include "weir/ipc/ring/ring_end.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <type_traits>
 
 namespace weir::ipc {
@@ -300,8 +301,12 @@ public:
 
     [[nodiscard]] bool has_reader() const noexcept { return end_.has_reader(); }
     [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
-    /// Committed and not yet released, as far as the writer knows.
-    [[nodiscard]] std::uint32_t fill() const noexcept { return slots() - end_.machine.known(); }
+    /// Finished and not yet released. Looks at the reader.
+    [[nodiscard]] std::uint32_t fill() noexcept {
+        if (!end_.open()) return 0;
+        std::ignore = end_.machine.look(1);  // what is impossible is left for reserve() to find
+        return slots() - end_.machine.known();
+    }
     [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
 
 private:

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <weir/ipc/ring/byte_ring.hpp>
+
+#include "io/temporary_directory.hpp"
+
+namespace weir::test {
+
+struct Reading {
+    std::uint64_t number;
+    std::int32_t value;
+    std::uint32_t sensor;
+};
+inline constexpr ipc::RingName readings{"test/readings"};
+
+/// A runtime directory of its own for one test.
+struct Place {
+    Place() : directory(*ipc::RuntimeDirectory::at(temporary.path())) {}
+    [[nodiscard]] ipc::RingOptions slots(std::uint32_t count) const {
+        return {.slots = count, .link = {.directory = &directory}};
+    }
+    [[nodiscard]] ipc::ByteRingOptions bytes(std::uint32_t count) const {
+        return {.bytes = count, .link = {.directory = &directory}};
+    }
+    [[nodiscard]] ipc::LinkOpenOptions opened() const { return {.directory = &directory}; }
+
+    TemporaryDirectory temporary;
+    ipc::RuntimeDirectory directory;
+};
+
+}  // namespace weir::test
