@@ -15,7 +15,7 @@
 #include <streambuf>
 #include <string>
 
-// Last: its macros take the names of memory orders, and `$` tells the checker where an access stands.
+// Last: its macros take the names of memory orders, and RL_INFO tells the checker where an access stands.
 #include <relacy/relacy.hpp>
 
 namespace {
@@ -27,16 +27,20 @@ bool published_relaxed = false;  // a planted bug: the cursor is stored without 
 
 struct ModelAtomics {
     using Word = rl::atomic<std::uint32_t>;
-    static std::uint32_t load_relaxed(const Word& word) noexcept { return word($).load(rl::mo_relaxed); }
-    static std::uint32_t load_acquire(const Word& word) noexcept { return word($).load(rl::mo_acquire); }
+    static std::uint32_t load_relaxed(const Word& word) noexcept {
+        return word(RL_INFO).load(rl::mo_relaxed);
+    }
+    static std::uint32_t load_acquire(const Word& word) noexcept {
+        return word(RL_INFO).load(rl::mo_acquire);
+    }
     static void store_relaxed(Word& word, std::uint32_t value, Site) noexcept {
-        word($).store(value, rl::mo_relaxed);
+        word(RL_INFO).store(value, rl::mo_relaxed);
     }
     static void store_release(Word& word, std::uint32_t value, Site) noexcept {
-        word($).store(value, published_relaxed ? rl::mo_relaxed : rl::mo_release);
+        word(RL_INFO).store(value, published_relaxed ? rl::mo_relaxed : rl::mo_release);
     }
     static void fence(Fence which) noexcept {
-        if (left_out != which) rl::atomic_thread_fence(rl::mo_seq_cst, $);
+        if (left_out != which) rl::atomic_thread_fence(rl::mo_seq_cst, RL_INFO);
     }
 
     struct Cell {
@@ -46,11 +50,11 @@ struct ModelAtomics {
     using Data = Cell*;  // one for every eight bytes; payload is kept in `size`
     using ConstData = Cell*;
     static void write_header(Data data, std::uint32_t offset, RecordHeader header, Site) noexcept {
-        data[offset / 8].size($) = header.size;
-        data[offset / 8].mark($) = header.mark;
+        data[offset / 8].size(RL_INFO) = header.size;
+        data[offset / 8].mark(RL_INFO) = header.mark;
     }
     static RecordHeader read_header(ConstData data, std::uint32_t offset) noexcept {
-        return {data[offset / 8].size($), data[offset / 8].mark($)};
+        return {data[offset / 8].size(RL_INFO), data[offset / 8].mark(RL_INFO)};
     }
 };
 
@@ -66,22 +70,22 @@ struct Sleepers : rl::test_suite<Sleepers, 2> {
 
     void before() {
         for (auto& side : words) {
-            side.cursor($).store(0, rl::mo_relaxed);
-            side.epoch($).store(0, rl::mo_relaxed);
+            side.cursor(RL_INFO).store(0, rl::mo_relaxed);
+            side.epoch(RL_INFO).store(0, rl::mo_relaxed);
         }
         for (auto& cell : cells) {
-            cell.size($) = 0;
-            cell.mark($) = 0;
+            cell.size(RL_INFO) = 0;
+            cell.mark(RL_INFO) = 0;
         }
         items = rl_CreateSemaphore(nullptr, 0, 1'000, nullptr);
         space = rl_CreateSemaphore(nullptr, 0, 1'000, nullptr);
     }
     void after() {
-        rl::rl_CloseHandle(items, $);
-        rl::rl_CloseHandle(space, $);
+        rl::rl_CloseHandle(items, RL_INFO);
+        rl::rl_CloseHandle(space, RL_INFO);
     }
-    static void ring_bell(rl::rl_HANDLE bell) { rl::rl_ReleaseSemaphore(bell, 1, nullptr, $); }
-    static void sleep(rl::rl_HANDLE bell) { rl::rl_WaitForSingleObject(bell, rl::rl_INFINITE, $); }
+    static void ring_bell(rl::rl_HANDLE bell) { rl::rl_ReleaseSemaphore(bell, 1, nullptr, RL_INFO); }
+    static void sleep(rl::rl_HANDLE bell) { rl::rl_WaitForSingleObject(bell, rl::rl_INFINITE, RL_INFO); }
 
     void thread(unsigned which) {
         if (which == 0) {
@@ -97,7 +101,7 @@ struct Sleepers : rl::test_suite<Sleepers, 2> {
             if (producer.need(units) != Look::ready) {
                 while (producer.announce(units) == Look::nothing) sleep(space);
             }
-            cells[producer.payload_offset(8) / 8].size($) = 100 + i;
+            cells[producer.payload_offset(8) / 8].size(RL_INFO) = 100 + i;
             producer.finish(8, 8);
             if (producer.publish()) ring_bell(items);
         }
@@ -111,7 +115,7 @@ struct Sleepers : rl::test_suite<Sleepers, 2> {
             RecordConsumer<ModelAtomics>::Record record{};
             RL_ASSERT(consumer.take(record));
             RL_ASSERT(record.size == 8);
-            RL_ASSERT(cells[record.offset / 8].size($) == 100 + i);
+            RL_ASSERT(cells[record.offset / 8].size(RL_INFO) == 100 + i);
             if (consumer.publish()) ring_bell(space);
         }
     }
