@@ -102,7 +102,7 @@ TEST_CASE("a message is cut to the size of its buffer and always terminated") {
 TEST_CASE("an errno keeps its number and becomes one of weir's codes") {
     const std::pair<int, Errc> known[] = {
         {ECANCELED, Errc::cancelled},
-        {ETIMEDOUT, Errc::timed_out},
+        {ETIMEDOUT, Errc::peer_lost},
         {EPIPE, Errc::peer_lost},
         {ECONNRESET, Errc::peer_lost},
         {ECONNREFUSED, Errc::refused},

@@ -143,7 +143,7 @@ public:
     explicit Open(const OpenLink& link) noexcept : link_(link) {}
     class Wait : public OpenLink::Wait {
     public:
-        explicit Wait(Open&& open) noexcept : OpenLink::Wait(std::move(open.link_)) {}
+        explicit Wait(Open&& open) noexcept : OpenLink::Wait(OpenLink(open.link_)) {}
         Result<ByteRingReader> take() noexcept;
     };
 
