@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // weir-leak-alarm-server: tells people. It takes announcements from the queue, and serves them as lines of text to
-// clients of a socket, and with the last samples on a web page.
+// clients of a unix and a TCP socket, and with the last samples on a web page.
 //
-// The queue, the points' pipe and the page's listening socket belong to the supervisor and were handed down: what
+// The queue, the points' pipe and the sockets that listen for TCP belong to the supervisor and were handed down: what
 // waits in them outlives this process. An announcement that was taken and not yet told dies with it; so a successor
 // first hears from the supervisor what was announced so far, and leaves out of the queue what it knows already.
 //
@@ -30,8 +30,8 @@ using weir::Scheduler, weir::Task;
 constexpr weir::Budget budget{
     .frame_bytes = 128 * 1024,
     .submissions = 32,
-    // clients and one to be turned away; listener, queue, points, page, standard input and output, signals, one to spare
-    .descriptors = LineServer::clients_most + 1 + 8,
+    // clients and two to be turned away; two listeners, queue, points, page, standard input and output, signals, one to spare
+    .descriptors = LineServer::clients_most + 2 + 9,
     .links = 0,
     .timer_slots = 16,
     .grace_ms = 900,
@@ -140,6 +140,16 @@ Task<> serve_clients(Scheduler& scheduler) {
     WEIR_CO_CHECK(server.lines.serve(scheduler, &listener));
 }
 
+Task<> serve_tcp_clients(Scheduler& scheduler) {
+    WEIR_CO_CHECK(server.ordered.wait());
+    if (server.options.alarm_descriptor < 0) {
+        weir::Event never;
+        WEIR_CO_CHECK(never.wait());
+    }
+    WEIR_CO_TRY(auto listener, weir::TcpListener::adopt(server.options.alarm_descriptor));
+    WEIR_CO_CHECK(server.lines.serve(scheduler, &listener));
+}
+
 Task<> serve_page(Scheduler& scheduler) {
     WEIR_CO_CHECK(server.ordered.wait());
     if (server.options.page_descriptor < 0) {
@@ -189,9 +199,9 @@ Task<> await_end(Scheduler& scheduler, weir::SignalSet& quit) {
 Task<> serve(Scheduler& scheduler) {
     WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
     WEIR_CO_CHECK(server.reporter.open());
-    const auto outcome = co_await weir::first_of(await_end(scheduler, quit), take_announcements(scheduler),
-                                                 take_points(scheduler), beat(scheduler),
-                                                 serve_clients(scheduler), serve_page(scheduler));
+    const auto outcome = co_await weir::first_of(
+        await_end(scheduler, quit), take_announcements(scheduler), take_points(scheduler), beat(scheduler),
+        serve_clients(scheduler), serve_tcp_clients(scheduler), serve_page(scheduler));
     server.page.close();
     if (outcome) {
         ending = Ending::stopped;

@@ -46,6 +46,11 @@ Task<> LineServer::serve(Scheduler& scheduler, weir::UnixListener* listener) {
                                                  accept_clients<weir::UnixListener>, this, listener));
 }
 
+Task<> LineServer::serve(Scheduler& scheduler, weir::TcpListener* listener) {
+    WEIR_CO_CHECK(weir::with_group<clients_most>(scheduler, weir::collect(forget),
+                                                 accept_clients<weir::TcpListener>, this, listener));
+}
+
 template <class Listener>
 Task<> LineServer::accept_clients(Scheduler& scheduler, weir::Group& sessions, LineServer* server,
                                   Listener* listener) {

@@ -25,8 +25,10 @@ public:
     static constexpr std::size_t lines_max = 64;     // that a client may be behind
     static constexpr std::size_t lines_recent = 16;  // that a new client gets
 
-    /// Serves until it is stopped. Errors: those of UnixListener::accept.
+    /// Serve until they are stopped; both at once, if you like, and the limit is for both together. Errors: those of
+    /// accept().
     weir::Task<> serve(weir::Scheduler& scheduler, weir::UnixListener* listener);
+    weir::Task<> serve(weir::Scheduler& scheduler, weir::TcpListener* listener);
 
     /// A line for all clients, LF included. `state` is what a client that comes later gets first.
     void publish(const AlarmLine& line);

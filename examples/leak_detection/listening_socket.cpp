@@ -60,8 +60,12 @@ ListeningSocket listen_at(const char* text, std::uint16_t port) {
         return socket;
     }
     socket.fd = fd;
-    const auto bound = ntohs(version_6 ? address.version_6().sin6_port : address.version_4().sin_port);
-    socket.address.append(version_6 ? "[" : "").append(text).append(version_6 ? "]:" : ":").append(bound);
+    socket.port = ntohs(version_6 ? address.version_6().sin6_port : address.version_4().sin_port);
+    socket.address.append(version_6 ? "[" : "")
+        .append(text)
+        .append(version_6 ? "]:" : ":")
+        .append(socket.port);
+    socket.host.append(text);
     return socket;
 }
 

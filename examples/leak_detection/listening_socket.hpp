@@ -12,6 +12,8 @@ namespace leak {
 
 struct ListeningSocket {
     int fd = -1;
+    BoundedText<64> host;
+    std::uint16_t port = 0;
     BoundedText<80> address;  // `127.0.0.1:8080`, `[::1]:8080`
     BoundedText<320> error;   // empty, or what is wrong
 };

@@ -89,6 +89,11 @@ bool take_page_descriptor(const char* value, Options& options) {
     return options.page_descriptor >= 3;
 }
 
+bool take_alarm_descriptor(const char* value, Options& options) {
+    options.alarm_descriptor = number<int>(value).value_or(-1);
+    return options.alarm_descriptor >= 3;
+}
+
 bool take_listen(const char* value, Options& options) {
     options.listen = value;
     return *value != '\0';
@@ -97,6 +102,12 @@ bool take_listen(const char* value, Options& options) {
 bool take_page_port(const char* value, Options& options) {
     const auto port = number<std::uint16_t>(value);
     options.page_port = port.value_or(0);
+    return port.has_value();
+}
+
+bool take_alarm_port(const char* value, Options& options) {
+    const auto port = number<std::uint16_t>(value);
+    options.alarm_port = port.value_or(0);
     return port.has_value();
 }
 
@@ -141,10 +152,13 @@ constexpr std::array options_known{
     Option{"--user", "a user's name or number", take_user},
     Option{"--listen", "the number of an IPv4 or IPv6 address", take_listen},
     Option{"--page-port", "a port from 0 to 65535", take_page_port},
+    Option{"--alarm-port", "a port from 0 to 65535", take_alarm_port},
     Option{"--directory", "an absolute path", take_directory, Option::Kind::between_programs},
     Option{"--number", "a whole number below 64", take_number, Option::Kind::between_programs},
     Option{"--descriptor", "a descriptor of 3 or more", take_descriptor, Option::Kind::between_programs},
     Option{"--page-descriptor", "a descriptor of 3 or more", take_page_descriptor,
+           Option::Kind::between_programs},
+    Option{"--alarm-descriptor", "a descriptor of 3 or more", take_alarm_descriptor,
            Option::Kind::between_programs},
     Option{"--labelled", "yes", take_labelled, Option::Kind::between_programs},
     Option{"--signal", "a number from 0 to 7", take_signal, Option::Kind::between_programs},
@@ -215,8 +229,9 @@ std::string_view options_help() {
            "  --seed N           simulated loop: its noise (1)\n"
            "  --score FILE...    score detection on labelled recordings\n"
            "  --config FILE      settings, read again on SIGHUP: lines `threshold X` and `clients N`\n"
-           "  --listen ADDRESS   where the web page is served (127.0.0.1)\n"
-           "  --page-port N      its port (0: any that is free)\n"
+           "  --listen ADDRESS   where page and alarms are served by TCP (127.0.0.1)\n"
+           "  --page-port N      the page's port (0: any that is free)\n"
+           "  --alarm-port N     the alarms' port (0: any that is free)\n"
            "  --user NAME        as root: whom the other processes become (nobody)\n"
            "  --backend NAME     which of weir's backends to use\n"
            "  --help             this text\n";

@@ -11,8 +11,9 @@
 //   --score FILE...    score detection on labelled recordings; all words up to the next option are files
 //   --config FILE      settings that SIGHUP reads again, see settings.hpp
 //   --user NAME        as root: the user that the other processes become, nobody by default
-//   --listen ADDRESS   where the web page is served, 127.0.0.1 by default
+//   --listen ADDRESS   where the web page and the alarms are served by TCP, 127.0.0.1 by default
 //   --page-port N      the page's port, any free one by default
+//   --alarm-port N     the port of clients by TCP, any free one by default
 //   --backend NAME     which of weir's backends to use
 //   --help
 //
@@ -20,7 +21,8 @@
 //
 //   --directory PATH   where sockets, FIFO and state lie
 //   --number N         which recording this is
-//   --page-descriptor N  the page's listening socket
+//   --page-descriptor N   the page's listening socket
+//   --alarm-descriptor N  the clients' listening socket
 //   --descriptor N     the recording is open already, as descriptor N
 //   --labelled yes     the recording must have labels
 //   --signal N         which signal to send
@@ -62,12 +64,14 @@ struct Options {
     std::size_t score_files_count = 0;
     const char* listen = "127.0.0.1";
     std::uint16_t page_port = 0;
+    std::uint16_t alarm_port = 0;
     bool help = false;
 
     const char* directory = "";
     std::uint32_t number = 0;
     int descriptor = -1;
     int page_descriptor = -1;
+    int alarm_descriptor = -1;
     bool labelled = false;
     std::uint32_t signal = 0;
     std::uint64_t from = 0;

@@ -25,7 +25,7 @@ enum class Ending : int {
 
 // What lies in the runtime directory.
 inline constexpr std::string_view samples_name = "samples.weir";  // where the ring is attached to
-inline constexpr std::string_view answers_name = "answers";  // the detector's to acquisition
+inline constexpr std::string_view answers_name = "answers";       // the detector's to acquisition
 inline constexpr std::string_view alarms_name = "alarms";
 inline constexpr std::string_view commands_name = "commands";
 inline constexpr std::string_view state_name = "detector.state";
@@ -36,6 +36,7 @@ inline constexpr int lock_descriptor = 4;
 inline constexpr int queue_descriptor = 5;   // a message queue of announcements
 inline constexpr int points_descriptor = 6;  // a pipe that keeps each write apart
 inline constexpr int page_descriptor = 7;    // listens
+inline constexpr int alarms_descriptor = 8;  // listens, for clients by TCP
 
 /// A path of the runtime directory. It has room for what a socket's address can hold.
 class RuntimePath {

@@ -5,8 +5,8 @@
 // It makes the runtime directory, becomes nobody's parent but theirs, and gives each two pipes: from the child's
 // standard output come records of what happens, and into its standard input go records of how it is to work. That
 // second pipe also tells a child that the supervisor is gone. What must outlive the others is opened here, with our
-// rights, and handed down: a recording, the queue and the pipe between detector and alarm server, the page's listening
-// socket. The others run as the user that `--user` names.
+// rights, and handed down: a recording, the queue and the pipe between detector and alarm server, the sockets that
+// listen for TCP. The others run as the user that `--user` names.
 //
 // In score mode acquisition is started once per recording; the others stay.
 #include "line_server.hpp"
@@ -110,6 +110,7 @@ struct HeldQueue {
 HeldQueue queue;
 HeldPipe points;
 ListeningSocket page;
+ListeningSocket alarms;
 
 // Acquisition would miss the detector, and what the detector announces should be told.
 Child acquisition{"weir-leak-acquisition", "acquisition", nullptr};
@@ -120,7 +121,7 @@ weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
     CommandLine& line = child.command_line = CommandLine{};
     begin_command_line(line, child.program);
     line.add("--directory", directory.path());
-    std::array<weir::PassedFd, 4> passed{weir::PassedFd{directory.lock(), lock_descriptor}};
+    std::array<weir::PassedFd, 5> passed{weir::PassedFd{directory.lock(), lock_descriptor}};
     std::size_t passed_count = 1;
     const auto pass = [&passed, &passed_count](int from, int to) { passed[passed_count++] = {from, to}; };
     if (&child == &acquisition) {
@@ -140,6 +141,10 @@ weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
         if (!writes && page.fd >= 0) {
             line.add("--page-descriptor", page_descriptor);
             pass(page.fd, page_descriptor);
+        }
+        if (!writes && alarms.fd >= 0) {
+            line.add("--alarm-descriptor", alarms_descriptor);
+            pass(alarms.fd, alarms_descriptor);
         }
         if (state.options.backend) line.add("--backend", *state.options.backend);
     }
@@ -354,7 +359,14 @@ Task<> supervise(Scheduler& scheduler) {
     WEIR_CO_TRY(auto signals, weir::SignalSet::block({SIGINT, SIGTERM, SIGHUP}));
     if (!state.scores()) {
         Console::Line line{"alarms:   nc -U "};
-        state.console.event(line.append(directory.path()).append('/').append(alarms_name).view());
+        state.console.event(line.append(directory.path())
+                                .append('/')
+                                .append(alarms_name)
+                                .append(", nc ")
+                                .append(alarms.host.view())
+                                .append(' ')
+                                .append(alarms.port)
+                                .view());
         line.clear();
         line.append("page:     ");
         if (page.fd >= 0) {
@@ -407,6 +419,10 @@ bool prepare() {
     if (error.empty() && page_is_built && !state.scores()) {
         page = listen_at(state.options.listen, state.options.page_port);
         error.append(page.error.view());
+    }
+    if (error.empty() && !state.scores()) {
+        alarms = listen_at(state.options.listen, state.options.alarm_port);
+        error.append(alarms.error.view());
     }
     if (error.empty()) error = directory.open(run_as);
     if (!error.empty()) state.console.trouble(error.view());

@@ -46,6 +46,30 @@ TEST_CASE("an alarm server that is killed loses no announcement, and tells none 
     CHECK(system.end().status == 0);
 }
 
+TEST_CASE("clients by TCP hear the same, and find a successor at the same port") {
+    System system{{"--speed", "1000"}};
+    const auto port = system.alarm_port();
+    const auto directory = system.directory();
+    AlarmClient by_tcp{port};
+    AlarmClient by_path{directory};
+    CHECK(by_tcp.line().starts_with("state: learning"));
+    CHECK(by_path.line().starts_with("state: learning"));
+    for (int i = 0; i < 2; ++i) {
+        const auto line = by_tcp.line();
+        CHECK(line.find(" threshold ") != std::string::npos);
+        CHECK(by_path.line() == line);
+    }
+    REQUIRE(::kill(system.process("alarm-server"), SIGKILL) == 0);
+    CHECK(by_tcp.line() == "");
+    AlarmClient again{port};
+    CHECK(again.line().starts_with("state: alarm"));
+    CHECK(again.line().find("learned 400 samples") != std::string::npos);
+    CHECK(again.line().find("alarm raised") != std::string::npos);
+    system.signal(SIGTERM);
+    CHECK(again.line() == "");
+    CHECK(system.end().status == 0);
+}
+
 TEST_CASE("the alarm server goes on when all others are killed") {
     System system{{"--speed", "200"}};
     AlarmClient client{system.directory()};

@@ -22,6 +22,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -290,6 +291,11 @@ std::string System::await(Text& text, std::string_view part) {
     }
 }
 
+std::uint16_t System::alarm_port() {
+    const auto line = await_output("alarms: ");
+    return static_cast<std::uint16_t>(std::stoul(line.substr(line.rfind(' '))));
+}
+
 std::string System::directory() {
     const auto line = await_output("commands: echo status > ");
     const auto start = line.find('/');
@@ -350,22 +356,33 @@ void await_ends(const std::vector<pid_t>& processes) {
     }
 }
 
-AlarmClient::AlarmClient(const std::string& directory) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const auto path = directory + "/alarms";
-    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+void AlarmClient::greet(int family, const void* address, unsigned size) {
     await_truth("the alarms' socket", [&] {
         if (fd_ >= 0) ::close(fd_);
-        fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        const sockaddr* const generic = reinterpret_cast<const sockaddr*>(&address);
-        if (::connect(fd_, generic, sizeof(address)) != 0) return false;
+        fd_ = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (::connect(fd_, static_cast<const sockaddr*>(address), size) != 0) return false;
         rest_.clear();
         const auto first = line();
         if (first.empty() || first == "state: no sample was judged yet") return false;
         rest_.insert(0, first + "\n");
         return true;
     });
+}
+
+AlarmClient::AlarmClient(const std::string& directory) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const auto path = directory + "/alarms";
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    greet(AF_UNIX, &address, sizeof(address));
+}
+
+AlarmClient::AlarmClient(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    greet(AF_INET, &address, sizeof(address));
 }
 
 AlarmClient::~AlarmClient() {

@@ -62,6 +62,8 @@ public:
 
     /// The runtime directory, from the first lines of output.
     std::string directory();
+    /// The clients' TCP port, from the line before directory()'s.
+    std::uint16_t alarm_port();
 
     /// A living process below the supervisor whose program is `weir-leak-ROLE`; waits until there is one that is not
     /// `but_not`.
@@ -108,6 +110,8 @@ public:
     /// Connects as soon as a sample was judged, or it is turned away: the server speaks first. The socket of one that
     /// was killed can be connected to for a moment more, and is then reset.
     explicit AlarmClient(const std::string& directory);
+    /// The same by TCP, at 127.0.0.1.
+    explicit AlarmClient(std::uint16_t port);
     ~AlarmClient();
     AlarmClient(const AlarmClient&) = delete;
     AlarmClient& operator=(const AlarmClient&) = delete;
@@ -116,6 +120,8 @@ public:
     std::string line();
 
 private:
+    void greet(int family, const void* address, unsigned size);
+
     int fd_ = -1;
     std::string rest_;
 };
