@@ -69,7 +69,7 @@ private:
 struct TcpListenerOptions {
     int backlog = 16;           ///< connections that may wait to be accepted
     bool reuse_address = true;  ///< bind although old connections of this port have not faded (SO_REUSEADDR)
-    bool v6_only = false;       ///< [::] takes no IPv4; otherwise such peers come as ::ffff:a.b.c.d
+    bool v6_only = false;       ///< [::] takes no IPv4; otherwise such peers come as IPv4-mapped addresses
 };
 
 class TcpListener : public Handle {

@@ -10,7 +10,7 @@ namespace weir {
 
 struct UdpOptions {
     bool reuse_address = false;  ///< others may bind the same port (SO_REUSEADDR)
-    bool v6_only = false;        ///< [::] takes no IPv4; otherwise such peers come as ::ffff:a.b.c.d
+    bool v6_only = false;        ///< [::] takes no IPv4; otherwise such peers come as IPv4-mapped addresses
 };
 
 class UdpSocket : public Handle {
