@@ -24,8 +24,8 @@ using weir::Scheduler, weir::Task;
 constexpr weir::Budget budget{
     .frame_bytes = 128 * 1024,
     .submissions = 32,
-    // a pipe and a pidfd per sensor; standard input and output, signals, the FIFO, the detector's socket, one to spare
-    .descriptors = 2 * signals_count + 6,
+    // a pipe and a pidfd per sensor; standard input and output, signals, the FIFO, the detector's socket, semaphore, one to spare
+    .descriptors = 2 * signals_count + 7,
     .links = 4,  // the ring, its reader, and a successor of it
     .timer_slots = 16,
     .grace_ms = 900,
@@ -36,14 +36,27 @@ AcquisitionState state;
 Ending ending = Ending::failed;
 bool supervisor_is_gone = false;
 
+/// Sensors begin at the same moment, once all of them can. The gate stays open: one that is started again later finds
+/// it so. A token too many, of a sensor that died after it gave one, opens it a little early and does no harm.
+Task<> open_gate(Scheduler&) {
+    for (std::size_t i = 0; i < signals_count; ++i) WEIR_CO_CHECK(state.sensors_ready.acquire());
+    if (const auto opened = state.sensors_begin.post(1); !opened)
+        co_return co_await weir::fail(opened.error());
+}
+
 Task<> run_sensors(Scheduler& scheduler) {
     WEIR_CO_CHECK(state.begun.wait());
-    WEIR_CO_CHECK(weir::all_of(
+    WEIR_CO_TRY(state.sensors_ready, weir::ipc::SharedSemaphore::create());
+    WEIR_CO_TRY(state.sensors_begin, weir::EventFd::create());
+    const auto ran = co_await weir::all_of(
         run_sensor(scheduler, state, Signal::accelerometer_1),
         run_sensor(scheduler, state, Signal::accelerometer_2), run_sensor(scheduler, state, Signal::current),
         run_sensor(scheduler, state, Signal::pressure), run_sensor(scheduler, state, Signal::temperature),
         run_sensor(scheduler, state, Signal::thermocouple), run_sensor(scheduler, state, Signal::voltage),
-        run_sensor(scheduler, state, Signal::flow)));
+        run_sensor(scheduler, state, Signal::flow), open_gate(scheduler));
+    state.sensors_ready = weir::ipc::SharedSemaphore{};
+    state.sensors_begin = weir::EventFd{};
+    if (!ran) co_return co_await weir::fail(ran.error());
 }
 
 void change_operation(const Operation& operation) {

@@ -14,6 +14,7 @@
 #include "stream_joiner.hpp"
 #include "wire.hpp"
 
+#include <weir/ipc.hpp>
 #include <weir/weir.hpp>
 
 #include <optional>
@@ -36,6 +37,9 @@ struct AcquisitionState {
     std::uint32_t unqueued_count = 0;  // announcements that found no room in the queue
 
     Progress progress;
+
+    weir::ipc::SharedSemaphore sensors_ready;
+    weir::EventFd sensors_begin;
 
     weir::Event ordered;   // the supervisor has said how to work
     weir::Event begun;     // `joiner` is there

@@ -37,6 +37,10 @@ inline constexpr int queue_descriptor = 5;   // a message queue of announcements
 inline constexpr int points_descriptor = 6;  // a pipe that keeps each write apart
 inline constexpr int page_descriptor = 7;    // listens
 inline constexpr int alarms_descriptor = 8;  // listens, for clients by TCP
+// What acquisition hands down to its sensors.
+inline constexpr int ready_descriptor = 4;  // a semaphore: each sensor gives a token when it could begin
+inline constexpr int gate_descriptor =
+    5;  // an eventfd: readable from the moment at which they begin, and ever after
 
 /// A path of the runtime directory. It has room for what a socket's address can hold.
 class RuntimePath {

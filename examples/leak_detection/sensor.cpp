@@ -4,13 +4,15 @@
 //
 // It replays its column of a recording or runs the simulated loop, as fast as `--speed` says, and is held back when the
 // pipe is full. Readings are gathered into pieces of at most 4,096 bytes, so that a kill never leaves half a record
-// in the pipe; they are sent when a piece is full and before each pause. Nothing is kept: a sensor that dies is
+// in the pipe; they are sent when a piece is full and before each pause. All sensors begin at the same moment: each says
+// by a semaphore that it could, and waits at a gate, an eventfd, that acquisition opens for all of them. Nothing is kept: a sensor that dies is
 // started again with `--from`.
 #include "loop_model.hpp"
 #include "program.hpp"
 #include "recording_file.hpp"
 #include "wire.hpp"
 
+#include <weir/ipc.hpp>
 #include <weir/weir.hpp>
 
 #include <optional>
@@ -76,6 +78,9 @@ Batch batch;
 Task<> send_readings(Scheduler& scheduler) {
     WEIR_CO_TRY(auto output, weir::PipeWriter::adopt(STDOUT_FILENO));
     source.open(options);
+    WEIR_CO_TRY(auto ready, weir::ipc::SharedSemaphore::adopt(ready_descriptor));
+    if (const auto given = ready.post(); !given) co_return co_await weir::fail(given.error());
+    WEIR_CO_CHECK(weir::readable(gate_descriptor));
     const auto signal = static_cast<Signal>(options.signal);
     const auto started = weir::MonotonicClock::now();
     std::optional<std::int64_t> first_time_s;

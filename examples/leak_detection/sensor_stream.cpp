@@ -33,13 +33,18 @@ weir::Result<weir::Process> start_sensor(AcquisitionState& state, SensorStream& 
     line.add("--signal", index_of(signal)).add("--from", state.joiner->expected_sequence(signal));
     add_source(line, state.options);
     if (!line.whole()) return weir::failure(weir::Errc::too_large, "a sensor's command line");
-    const weir::PassedFd recording{state.options.descriptor, state.options.descriptor};
-    weir::SpawnOptions options{.path = line.words().front(),
-                               .arguments = line.words(),
-                               .input = weir::Stdio::null(),
-                               .output = weir::Stdio::pipe(),
-                               .death_signal = SIGKILL};
-    if (state.options.descriptor >= 0) options.descriptors = {&recording, 1};
+    const std::array<weir::PassedFd, 3> passed{
+        weir::PassedFd{state.sensors_ready.fd(), ready_descriptor},
+        weir::PassedFd{state.sensors_begin.fd(), gate_descriptor},
+        weir::PassedFd{state.options.descriptor, state.options.descriptor},
+    };
+    const weir::SpawnOptions options{
+        .path = line.words().front(),
+        .arguments = line.words(),
+        .input = weir::Stdio::null(),
+        .output = weir::Stdio::pipe(),
+        .descriptors = std::span{passed}.first(state.options.descriptor >= 0 ? 3 : 2),
+        .death_signal = SIGKILL};
     return weir::Process::spawn(options);
 }
 
