@@ -172,7 +172,7 @@ Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const
         return failure(Errc::invalid, "ring create, its size");
     if (shape.bytes() > ring::ring_bytes_max)
         return failure(Errc::too_large, "ring create", shape.bytes(), ring::ring_bytes_max);
-    WEIR_TRY(region_, Region::create(data_offset + shape.bytes(), "weir-ring"));
+    WEIR_TRY(region_, Region::create(data_offset + static_cast<std::size_t>(shape.bytes()), "weir-ring"));
     WEIR_TRY(mapping_, region_.map_writable());
     if (const auto sealed = region_.seal(); !sealed) return failure(sealed.error());
     auto* const own = ::new (static_cast<void*>(mapping_.data())) SharedWords();

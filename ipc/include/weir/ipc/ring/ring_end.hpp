@@ -30,7 +30,7 @@ struct RingShape {
     std::uint64_t record_size = 0;  ///< 0: records of any size
     std::uint64_t layout = 0;       ///< what both sides have to agree on besides
 
-    [[nodiscard]] std::size_t bytes() const noexcept { return std::size_t{units} * unit_bytes; }
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return std::uint64_t{units} * unit_bytes; }
     [[nodiscard]] LinkTerms terms() const noexcept;
 };
 
