@@ -70,7 +70,8 @@ TEST_CASE("a message contains the numbers that its code gives a meaning") {
 }
 
 TEST_CASE("a broken peer is told in words") {
-    CHECK(message({.code = Errc::corrupt, .operation = "ring next"}) == "ring next: the peer broke the shared memory");
+    CHECK(message({.code = Errc::corrupt, .operation = "ring next"}) ==
+          "ring next: the peer broke the shared memory");
 }
 
 TEST_CASE("numbers that are not known are left out") {
