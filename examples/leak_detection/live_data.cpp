@@ -19,16 +19,21 @@ std::uint64_t reached(std::uint64_t cursor, std::uint64_t count, std::uint64_t k
     return std::max(cursor, count - std::min(count, kept_max));
 }
 
+/// Where the one that was added after `count` others is kept.
+std::size_t place(std::uint64_t count, std::size_t kept_max) {
+    return static_cast<std::size_t>(count % kept_max);
+}
+
 }  // namespace
 
 void LiveData::add(const Point& point, weir::Instant now) {
-    points_[points_count_++ % points_max] = point;
+    points_[place(points_count_++, points_max)] = point;
     last_point_ = point;
     last_point_at_ = now;
 }
 
 void LiveData::add(const Announcement& announcement) {
-    announcements_[announcements_count_++ % announcements_max] = announcement;
+    announcements_[place(announcements_count_++, announcements_max)] = announcement;
 }
 
 void LiveData::beat(weir::Instant now, std::size_t clients_count) {
@@ -91,12 +96,12 @@ bool LiveData::next(LiveCursor& cursor, EventText& text) const {
     }
     cursor.announcements = reached(cursor.announcements, announcements_count_, announcements_max);
     if (cursor.announcements < announcements_count_) {
-        append(text, announcements_[cursor.announcements++ % announcements_max]);
+        append(text, announcements_[place(cursor.announcements++, announcements_max)]);
         return true;
     }
     cursor.points = reached(cursor.points, points_count_, points_max);
     if (cursor.points < points_count_) {
-        append(text, points_[cursor.points++ % points_max]);
+        append(text, points_[place(cursor.points++, points_max)]);
         return true;
     }
     if (cursor.beats == beats_count_) return false;
