@@ -5,6 +5,8 @@
 
 #include "support/child.hpp"
 
+#include "shm/protocol.hpp"
+
 #include <filesystem>
 
 #include <sys/resource.h>
@@ -207,6 +209,28 @@ Fd plain_client(const std::string& path) {
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) fd.close();
     return fd;
+}
+
+Task<> successor_of_one_granted(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    SampleServer server;
+    WEIR_CO_CHECK(server.serve(scheduler, directory));
+    for (int round = 0; round < 4; ++round) {
+        Fd leaves;
+        {
+            const HeapPermit permit;
+            leaves = plain_client(std::string(server.server.path()));
+        }
+        const ipc::Hello hello{.terms = sample_terms};
+        CHECK_IN_TASK(::send(leaves.get(), &hello, sizeof(hello), MSG_DONTWAIT) == sizeof(hello));
+        WEIR_CO_CHECK(readable(leaves.get()));  // the answer, which it does not acknowledge
+        CHECK_IN_TASK(server.links == 1);
+        leaves.close();
+        WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+        CHECK_IN_TASK(server.attached == round + 1);
+    }
+}
+TEST_CASE("a client that leaves in the middle of its handshake is not in its successor's way") {
+    in_directory(successor_of_one_granted);
 }
 
 Task<> silent_clients(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {

@@ -224,11 +224,11 @@ void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
     grant(link);
 }
 
-// A successor may come before we have heard that its predecessor is gone.
+// A successor may come before we have heard that its predecessor is gone, in the middle of its handshake perhaps.
 void LinkEnd::sweep(ServerState& server) noexcept {
     for (Link* link = server.first; link != nullptr;) {
         Link* const next = link->next_;
-        if (link->state_ == LinkState::attached) {
+        if (link->phase_ != Link::Phase::hello) {
             const int process = link->slot_->fd(process_watch);
             const bool dead = process >= 0 && sys::poll_now(process, POLLIN) > 0;
             const bool spoke = sys::poll_now(link->slot_->fd(socket_watch), POLLIN | POLLRDHUP) > 0;
