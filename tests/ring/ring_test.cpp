@@ -5,7 +5,11 @@
 
 #include "io/running.hpp"
 
+#include <cstdio>
 #include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace {
 
@@ -57,6 +61,18 @@ Task<> expect(Scheduler&, RingReader<Reading>& ring, std::uint64_t from, std::ui
     for (std::uint64_t i = from; i < to; ++i) {
         WEIR_CO_TRY(auto item, ring.next().within(10s));
         CHECK_IN_TASK(item->number == i);
+    }
+}
+
+// A file is what nobody can wait for.
+void put_files_in_place_of_eventfds() {
+    const Fd file(::memfd_create("no bell", MFD_CLOEXEC));
+    for (int fd = 3; fd < 256; ++fd) {
+        char path[32];
+        char target[64] = "";
+        std::snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        if (::readlink(path, target, sizeof(target) - 1) < 0) continue;
+        if (std::strcmp(target, "anon_inode:[eventfd]") == 0) ::dup3(file.get(), fd, O_CLOEXEC);
     }
 }
 
@@ -198,8 +214,11 @@ TEST_CASE("a shape that cannot be is refused") {
             const auto bad = RingWriter<Reading>::create(of, readings, place.slots(slots));
             CHECK_IN_TASK(code_of(bad) == Errc::invalid);
         }
-        const auto large = RingWriter<Reading>::create(of, readings, place.slots(1U << 31));
-        CHECK_IN_TASK(code_of(large) == Errc::too_large);
+        // The last two are sizes that 32 bits would make 0 of.
+        for (const std::uint32_t slots : {1U << 31, 1U << 30, 1U << 28}) {
+            const auto large = RingWriter<Reading>::create(of, readings, place.slots(slots));
+            CHECK_IN_TASK(code_of(large) == Errc::too_large);
+        }
         const auto small = ByteRingWriter::create(of, readings, place.bytes(32));
         CHECK_IN_TASK(code_of(small) == Errc::invalid);
         RingWriter<Reading> none;
@@ -226,6 +245,23 @@ TEST_CASE("a second task at the same end is turned away, and a stop ends a wait"
         }
         const auto none = co_await reader.next().within(1ms);
         CHECK_IN_TASK(code_of(none) == Errc::timed_out);
+    });
+}
+
+TEST_CASE("a bell that cannot be armed is a lost peer, told once") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(2)));
+        WEIR_CO_TRY(auto reader, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
+        put_files_in_place_of_eventfds();
+        const auto lost = co_await reader.next();
+        CHECK_IN_TASK(code_of(lost) == Errc::peer_lost);
+        WEIR_CO_CHECK(put(of, ring, 0, 2));
+        const auto full = co_await ring.reserve().within(1ms);
+        CHECK_IN_TASK(code_of(full) == Errc::timed_out);
+        reader.close();
+        WEIR_CO_TRY(auto next, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
+        const auto both = co_await all_of(put(of, ring, 2, 9), expect(of, next, 0, 9));
+        CHECK_IN_TASK(both.has_value());
     });
 }
 

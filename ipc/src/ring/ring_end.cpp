@@ -88,7 +88,8 @@ void RingWait<End>::watch() noexcept {
 
 template <class End>
 void RingWait<End>::end_if(RingProgress progressed) noexcept {
-    if (progressed == RingProgress::waiting) return;
+    // A bell that cannot be armed ends the wait from within sleep().
+    if (over_ || progressed == RingProgress::waiting) return;
     end_.machine.awake();
     watch_.unlink();
     over_ = true;
