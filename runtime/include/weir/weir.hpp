@@ -28,6 +28,7 @@
 #include "weir/io/process.hpp"
 #include "weir/io/readiness.hpp"
 #include "weir/io/remote.hpp"
+#include "weir/io/resolve.hpp"
 #include "weir/io/signal.hpp"
 #include "weir/io/socket_address.hpp"
 #include "weir/io/tcp.hpp"

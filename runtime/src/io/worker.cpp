@@ -153,8 +153,8 @@ bool Worker::withdraw(WorkerSlot& slot) noexcept {
     return true;
 }
 
-WorkerWait::WorkerWait(Worker& worker, bool detachable) noexcept
-    : Leaf(kind_call, stopped), worker_(worker), detachable_(detachable) {
+WorkerWait::WorkerWait(Worker& worker, bool detachable, const Pending::Kind& kind_of) noexcept
+    : Leaf(kind_of, stopped), worker_(worker), detachable_(detachable) {
     verb = Verb::read;
     done = operation_done;
     data = &posts_;

@@ -30,6 +30,9 @@
 
 namespace weir {
 
+/// Of a StaticWorker that does not say otherwise: what resolve() needs, the largest call that this library makes.
+inline constexpr std::size_t worker_slot_bytes = 640;
+
 struct WorkerOptions {
     /// Of each thread, address space that the kernel fills as it is used; the least that the system allows is taken.
     std::size_t stack_bytes = std::size_t{256} * 1024;
@@ -119,10 +122,11 @@ private:
 /// What the awaits of all calls share.
 class WorkerWait : public Leaf, protected Operation {
 public:
-    void refuse(Errc code) noexcept { error_ = Error{.code = code, .operation = kind_call.name}; }
+    void refuse(Errc code) noexcept { error_ = Error{.code = code, .operation = name()}; }
 
 protected:
-    explicit WorkerWait(Worker& worker, bool detachable) noexcept;
+    static constexpr Pending::Kind kind_call{"worker call", nullptr};
+    WorkerWait(Worker& worker, bool detachable, const Pending::Kind& kind_of) noexcept;
     ~WorkerWait() = default;
 
     /// Takes a slot; null, with the error set, if it cannot be.
@@ -132,9 +136,9 @@ protected:
     [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
     [[nodiscard]] WorkerSlot* slot() const noexcept { return slot_; }
     void give_back() noexcept;
+    void fail_with(const Error& error) noexcept { error_ = error; }
 
 private:
-    static constexpr Pending::Kind kind_call{"worker call", nullptr};
     static void stopped(Stoppable& self) noexcept;
     static void operation_done(Operation& operation) noexcept;
 
@@ -189,7 +193,8 @@ public:
 
     class Wait : public WorkerWait {
     public:
-        explicit Wait(WorkerCall&& call) noexcept : WorkerWait(*call.worker_, detachable), own_(call.f_) {}
+        explicit Wait(WorkerCall&& call, const Pending::Kind& kind_of = kind_call) noexcept
+            : WorkerWait(*call.worker_, detachable, kind_of), own_(call.f_) {}
 
         bool start(const Start& start) noexcept {
             WorkerSlot* const slot = prepare(start, detachable ? sizeof(State) : 0);
@@ -233,7 +238,7 @@ WorkerCall<F, true> Worker::call_detachable(F f) noexcept {
 }
 
 /// A worker with its memory. `slot_size` bytes for each detachable call and its result.
-template <std::size_t threads, std::size_t slots_max, std::size_t slot_size = 512>
+template <std::size_t threads, std::size_t slots_max, std::size_t slot_size = worker_slot_bytes>
 class StaticWorker : public Worker {
     static_assert(threads > 0 && slots_max > 0);
     static constexpr std::size_t rounded = (slot_size + 15) / 16 * 16;
