@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <weir/io/tcp.hpp>
+#include <weir/io/udp.hpp>
 
 #include "files_used_up.hpp"
 #include "running.hpp"
 #include "support/child.hpp"
+#include "support/forbid_call.hpp"
 #include "support/skip.hpp"
 
 #include <array>
@@ -11,6 +13,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <unistd.h>
 
 namespace {
@@ -140,6 +143,71 @@ TEST_CASE("connecting where nobody listens is refused, and to no address at all 
         CHECK(seen == Errc::invalid);
         CHECK(running->usage().descriptors == 0);
     });
+}
+
+Task<> connects_until_full(Scheduler&, SocketAddress to, std::vector<TcpStream>& held,
+                           std::optional<Errc>& seen) {
+    for (int i = 0; i < 4 && !seen; ++i) {
+        auto stream = co_await TcpStream::connect(to).within(50ms);
+        const HeapPermit permit;
+        if (stream) {
+            held.push_back(std::move(*stream));
+        } else {
+            seen = stream.error().code;
+        }
+    }
+}
+Task<> accepts_many(Scheduler&, TcpListener& listener, std::size_t count) {
+    while (count-- > 0) WEIR_CO_CHECK(listener.accept().within(60s));
+}
+TEST_CASE("connecting to a full TCP backlog waits until its deadline, and those that got in are accepted") {
+    for_each_seed([](std::uint64_t seed) {
+        Running running(seed);
+        auto listener = TcpListener::bind(loopback(), {.backlog = 0});
+        REQUIRE(listener.has_value());
+        std::vector<TcpStream> held;
+        std::optional<Errc> seen;
+        running.must_run(connects_until_full(*running, *listener->local(), held, seen));
+        CHECK(seen == Errc::timed_out);
+        CHECK(held.size() == 1);
+        running.must_run(accepts_many(*running, *listener, held.size()));
+    });
+}
+
+Task<> sends_in_vain(Scheduler&, UdpSocket& socket, SocketAddress to, std::optional<Errc>& seen) {
+    const auto sent = co_await socket.send_to(bytes_of("x"), to);
+    seen = code_of(sent);
+}
+/// What connecting and sending answer in a child that `prepare` has made unable to: 77 if it could not be.
+template <class Prepare>
+void check_in_child(Prepare prepare, Errc wanted, const char* reason) {
+    const auto end = run_in_child([&] {
+        const auto scheduler = std::make_unique<StaticScheduler<running_budget>>();
+        if (!scheduler->start({.backend = *backend_choice(backend_name()), .environment = false})) return 2;
+        if (!prepare()) return 77;
+        const SocketAddress nowhere = SocketAddress::v4({192, 0, 2, 1}, 9);
+        std::optional<Errc> seen;
+        if (!scheduler->run(connects_in_vain(*scheduler, nowhere, seen))) return 3;
+        if (seen != wanted) return 4;
+        auto socket = UdpSocket::bind(SocketAddress::v4({0, 0, 0, 0}, 0));
+        if (!socket) return 5;
+        if (!scheduler->run(sends_in_vain(*scheduler, *socket, nowhere, seen))) return 6;
+        if (seen != wanted) return 7;
+        return code_of(UdpSocket::connect_to(nowhere)) == wanted ? 0 : 8;
+    });
+    if (end.exit_status == 77) skip(reason);
+    INFO(end.errors);
+    CHECK(end.exit_status == 0);
+}
+TEST_CASE("an address that no route leads to is unreachable") {
+    check_in_child(
+        [] { return ::unshare(CLONE_NEWNET) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0; },
+        Errc::unreachable, "a network of one's own is not allowed here");
+}
+TEST_CASE("what a firewall or a sandbox forbids is denied") {
+    // The kernel says EPERM for a packet that a filter drops.
+    check_in_child([] { return forbid_call(SYS_connect, EPERM) && forbid_call(SYS_sendmsg, EPERM); },
+                   Errc::denied, "no seccomp here");
 }
 
 TEST_CASE("binding says in_use, not_found for a foreign address, and a restart gets its port back") {

@@ -83,6 +83,30 @@ TEST_CASE("a connected UDP socket learns that nobody is there") {
     on_each_seed(found_nobody);
 }
 
+Task<> takes_stamped(Scheduler&, UdpSocket& stamped) {
+    WEIR_CO_TRY(const SocketAddress address, stamped.local());
+    WEIR_CO_TRY(auto client, UdpSocket::connect_to(address));
+    WEIR_CO_CHECK(client.send(bytes_of("one")));
+    WEIR_CO_CHECK(client.send(bytes_of("two")));
+    std::array<std::byte, 8> buffer;
+    WEIR_CO_TRY(const auto one, stamped.receive_from(buffer));
+    CHECK_IN_TASK(text_of(one.bytes) == "one");
+    WEIR_CO_TRY(const auto two, stamped.receive(buffer));
+    CHECK_IN_TASK(text_of(two) == "two");
+}
+TEST_CASE("a time that an adopted UDP socket was set to put beside each datagram fails no receive") {
+    for_each_seed([](std::uint64_t seed) {
+        Running running(seed);
+        auto bound = UdpSocket::bind(SocketAddress::v4({127, 0, 0, 1}, 0));
+        REQUIRE(bound.has_value());
+        const int on = 1;
+        REQUIRE(::setsockopt(bound->fd(), SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)) == 0);
+        auto stamped = UdpSocket::adopt(bound->release());
+        REQUIRE(stamped.has_value());
+        running.must_run(takes_stamped(*running, *stamped));
+    });
+}
+
 Task<> too_large(Scheduler&, ConstBytes huge) {
     WEIR_CO_TRY(auto socket, UdpSocket::bind(SocketAddress::v4({127, 0, 0, 1}, 0)));
     WEIR_CO_TRY(const SocketAddress address, socket.local());

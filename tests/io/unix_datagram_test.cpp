@@ -3,6 +3,7 @@
 
 #include "forked.hpp"
 #include "running.hpp"
+#include "support/skip.hpp"
 #include "temporary_directory.hpp"
 
 #include <array>
@@ -124,6 +125,18 @@ TEST_CASE(
     CHECK(exists(path));
     auto successor = UnixDatagram::bind(path);
     CHECK(successor.has_value());
+}
+
+TEST_CASE("root gives a datagram socket's path to the owner and group asked for") {
+    if (::geteuid() != 0) skip("only root may give files away");
+    const TemporaryDirectory directory;
+    const auto server = UnixDatagram::bind(directory / "s", {.mode = 0602, .owner = 4242, .group = 4343});
+    REQUIRE(server.has_value());
+    struct stat status {};
+    REQUIRE(::lstat((directory / "s").c_str(), &status) == 0);
+    CHECK(status.st_uid == 4242);
+    CHECK(status.st_gid == 4343);
+    CHECK(mode_of(directory / "s") == 0602);
 }
 
 TEST_CASE("a released datagram socket leaves its path, which nobody takes over while it is served") {

@@ -4,6 +4,7 @@
 #include "files_used_up.hpp"
 #include "running.hpp"
 #include "support/child.hpp"
+#include "support/skip.hpp"
 #include "temporary_directory.hpp"
 
 #include <array>
@@ -218,6 +219,93 @@ TEST_CASE("a plain read of a message that came with descriptors says so") {
     on_each_seed(unexpected);
 }
 
+/// As a service manager may have set it.
+void ask_for_credentials(int fd) {
+    const int on = 1;
+    REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) == 0);
+}
+template <class Socket, int type>
+void adopt_asking(std::pair<Socket, Socket>& ends) {
+    int fds[2];
+    REQUIRE(::socketpair(AF_UNIX, type, 0, fds) == 0);
+    ask_for_credentials(fds[1]);
+    ends = {*Socket::adopt(fds[0]), *Socket::adopt(fds[1])};
+}
+template <class Socket>
+Task<> takes_from(Scheduler&, Socket& from, Socket& to) {
+    std::array<std::byte, 8> buffer;
+    std::array<Fd, 1> place;
+    WEIR_CO_CHECK(from.write(bytes_of("p")));
+    WEIR_CO_TRY(const auto plain, to.read(buffer));
+    CHECK_IN_TASK(text_of(plain) == "p");
+    const int sent = 0;
+    WEIR_CO_CHECK(from.write_with(bytes_of("w"), {&sent, 1}));
+    WEIR_CO_TRY(const auto with, to.read_with(buffer, place));
+    CHECK_IN_TASK(text_of(with.bytes) == "w");
+    CHECK_IN_TASK(with.descriptors.size() == 1);
+}
+TEST_CASE(
+    "credentials that an adopted socket was set to pass neither fail a read nor take a descriptor's room") {
+    for_each_seed([](std::uint64_t seed) {
+        Running running(seed);
+        std::pair<UnixSeqpacket, UnixSeqpacket> messages;
+        adopt_asking<UnixSeqpacket, SOCK_SEQPACKET>(messages);
+        running.must_run(takes_from(*running, messages.first, messages.second));
+        std::pair<UnixStream, UnixStream> streams;
+        adopt_asking<UnixStream, SOCK_STREAM>(streams);
+        running.must_run(takes_from(*running, streams.first, streams.second));
+    });
+}
+Task<> takes_from_client(Scheduler& scheduler, UnixSeqpacketListener& listener, std::string_view path) {
+    WEIR_CO_TRY(UnixSeqpacket client, UnixSeqpacket::connect(path));
+    WEIR_CO_TRY(UnixSeqpacket server, listener.accept());
+    WEIR_CO_CHECK(takes_from(scheduler, client, server));
+}
+TEST_CASE("nor do those that a connection has from an adopted listener") {
+    const TemporaryDirectory directory;
+    const std::string path = directory / "s";
+    Fd listening(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    REQUIRE(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    REQUIRE(::listen(listening.get(), 4) == 0);
+    ask_for_credentials(listening.get());
+    Running running;
+    auto listener = UnixSeqpacketListener::adopt(listening.release());
+    REQUIRE(listener.has_value());
+    running.must_run(takes_from_client(*running, *listener, path));
+}
+
+Task<> passes_writer(Scheduler&, UnixStream& from, PipeWriter& writer, Duration pause) {
+    WEIR_CO_CHECK(sleep_for(pause));
+    const int sent = writer.fd();
+    WEIR_CO_CHECK(from.write_with(bytes_of("x"), {&sent, 1}));
+    writer.close();
+}
+Task<> reads_plainly(Scheduler&, UnixStream& to) {
+    std::array<std::byte, 4> buffer;
+    WEIR_CO_TRY(const auto got, to.read(buffer));
+    CHECK_IN_TASK(text_of(got) == "x");
+}
+Task<> dropped(Scheduler& scheduler, Duration pause) {
+    WEIR_CO_TRY(auto ends, UnixStream::pair());
+    WEIR_CO_TRY(auto pipe, Pipe::create());
+    const int lowest = Fd(::dup(0)).get();
+    WEIR_CO_CHECK(all_of(passes_writer(scheduler, ends.first, pipe.writer, pause),
+                         reads_plainly(scheduler, ends.second)));
+    // Nobody has the writing end any more: neither this process nor a queue in the kernel.
+    std::array<std::byte, 4> buffer;
+    WEIR_CO_TRY(const auto end, pipe.reader.read(buffer).within(60s));
+    CHECK_IN_TASK(end.empty());
+    CHECK_IN_TASK(Fd(::dup(0)).get() <= lowest);
+}
+TEST_CASE(
+    "a plain read of a stream closes the descriptors that came, whether they were there or are waited for") {
+    on_each_seed([](Scheduler& scheduler) { return dropped(scheduler, Duration::zero()); });
+    on_each_seed([](Scheduler& scheduler) { return dropped(scheduler, 1ms); });
+}
+
 // --- connecting
 
 Task<> two_ends(Scheduler&, UnixSeqpacketListener& listener, std::string_view path) {
@@ -254,6 +342,19 @@ TEST_CASE("a listener has a path with a lock, and connections know each other's 
         listener->close();
         CHECK_FALSE(exists(path));
     });
+}
+
+TEST_CASE("root gives the path of messages to the owner and group asked for") {
+    if (::geteuid() != 0) skip("only root may give files away");
+    const TemporaryDirectory directory;
+    const auto listener =
+        UnixSeqpacketListener::bind(directory / "s", {.mode = 0620, .owner = 4242, .group = 4343});
+    REQUIRE(listener.has_value());
+    struct stat status {};
+    REQUIRE(::lstat((directory / "s").c_str(), &status) == 0);
+    CHECK(status.st_uid == 4242);
+    CHECK(status.st_gid == 4343);
+    CHECK(mode_of(directory / "s") == 0620);
 }
 
 TEST_CASE("connecting to a full backlog of messages tries again until its deadline") {

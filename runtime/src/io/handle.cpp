@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <tuple>
 #include <unistd.h>
 
 namespace weir {
@@ -42,6 +43,17 @@ bool is_inet_socket(int fd, int protocol, bool listens) noexcept {
     const int domain = socket_option(fd, SO_DOMAIN);
     return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == protocol &&
            socket_option(fd, SO_ACCEPTCONN) == (listens ? 1 : 0);
+}
+
+// What its owner asked the kernel to put beside messages, no handle takes: it would use up the room for descriptors, and
+// look like some that were cut. SO_PASSPIDFD (6.5) would even pass some. An accepted socket has them from its listener.
+void take_no_credentials(int fd) noexcept {
+    constexpr int passes_pidfd = 76;  // SO_PASSPIDFD, which the headers may be too old for
+    constexpr int off = 0;
+    for (const int option : {SO_PASSCRED, SO_PASSSEC, passes_pidfd}) {
+        // Each fails only where the kernel has no such option, which is then off.
+        std::ignore = ::setsockopt(fd, SOL_SOCKET, option, &off, sizeof(off));
+    }
 }
 
 bool opened_for(int fd, int access) noexcept {
@@ -116,6 +128,8 @@ Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noe
     struct stat status {};
     if (fd < 0 || ::fstat(fd, &status) < 0) return failure(Error::from_errno(operation, EBADF));
     if (!is_of_kind(fd, status.st_mode, kind)) return failure(Errc::wrong_kind, operation);
+    if (S_ISSOCK(status.st_mode) && kind != HandleKind::any && socket_option(fd, SO_DOMAIN) == AF_UNIX)
+        take_no_credentials(fd);
     if (fd > 2) {
         long prepared = sys::set_cloexec(fd);
         if (prepared == 0) prepared = sys::set_nonblocking(fd);

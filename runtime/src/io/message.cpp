@@ -15,6 +15,13 @@ using namespace std::chrono_literals;
 constexpr Duration send_pause_first = 100us;
 constexpr Duration send_pause_max = 10ms;
 
+// What was cut may be something else that an adopted socket was told to put beside the bytes, such as the time.
+bool passes_descriptors(int fd) noexcept {
+    int domain = 0;
+    socklen_t size = sizeof(domain);
+    return ::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
 }  // namespace
 
 MessageWait::MessageWait(const Pending::Kind& kind_of, Operation::Verb what, sys::Message& message) noexcept
@@ -26,7 +33,7 @@ Result<Bytes> MessageWait::received(std::size_t descriptors, std::size_t room) n
     WEIR_TRY(const std::size_t whole, outcome());
     const std::size_t buffer = message().size();
     if (message().bytes_cut()) return failure(Errc::overflow, name(), whole, buffer);
-    if (message().descriptors_cut()) {
+    if (message().descriptors_cut() && passes_descriptors(entry->fd)) {
         // The kernel does not say how many there were.
         if (descriptors < room) return failure(Errc::no_files, name());
         return failure(Errc::overflow, name(), room + 1, room);
