@@ -377,6 +377,44 @@ TEST_CASE("connecting to a full backlog of messages tries again until its deadli
     });
 }
 
+template <class Listener>
+Task<> serves_later(Scheduler&, std::string_view path) {
+    WEIR_CO_CHECK(sleep_for(3ms));
+    WEIR_CO_TRY(Listener listener, Listener::bind(path));
+    WEIR_CO_CHECK(listener.accept().within(60s));
+}
+template <class Socket>
+Task<> waits_for_server(Scheduler&, std::string_view path) {
+    WEIR_CO_CHECK(Socket::connect(path, {.wait_for_server = true}).within(60s));
+}
+template <class Socket, class Listener>
+Task<> comes_first(Scheduler& scheduler, std::string_view path) {
+    // First nothing is there, then the socket of a server that has gone.
+    for (const Errc without : {Errc::not_found, Errc::refused}) {
+        const auto told = co_await Socket::connect(path);
+        CHECK_IN_TASK(code_of(told) == without);
+        const auto late = co_await Socket::connect(path, {.wait_for_server = true}).within(2ms);
+        CHECK_IN_TASK(code_of(late) == Errc::timed_out);
+        WEIR_CO_CHECK(
+            all_of(serves_later<Listener>(scheduler, path), waits_for_server<Socket>(scheduler, path)));
+        WEIR_CO_TRY(Listener left, Listener::bind(path));
+        const Fd socket(left.release());  // the path stays
+    }
+    // Waiting does not help against what is not a matter of time.
+    const auto empty = co_await Socket::connect("", {.wait_for_server = true});
+    CHECK_IN_TASK(code_of(empty) == Errc::invalid);
+}
+TEST_CASE("connecting waits for a server that is not up yet, if it is asked to, until its deadline") {
+    for_each_seed([](std::uint64_t seed) {
+        const TemporaryDirectory directory;
+        Running running(seed);
+        const std::string messages = directory / "m";
+        const std::string stream = directory / "s";
+        running.must_run(comes_first<UnixSeqpacket, UnixSeqpacketListener>(*running, messages));
+        running.must_run(comes_first<UnixStream, UnixListener>(*running, stream));
+    });
+}
+
 TEST_CASE("a socket of any type that nobody serves is taken over, and one that is served is not") {
     const TemporaryDirectory directory;
     const std::string path = directory / "s";

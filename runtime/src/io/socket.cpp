@@ -76,12 +76,17 @@ Result<Fd> AcceptWait::accepted() noexcept {
 
 // --- connecting
 
-ConnectWait::ConnectWait(const Pending::Kind& kind_of, Handle& socket) noexcept
-    : PausingWait(kind_of, Operation::Verb::connect, retry), socket_(socket), pause_(connect_pause_first) {}
+ConnectWait::ConnectWait(const Pending::Kind& kind_of, Handle& socket, const ConnectOptions& options) noexcept
+    : PausingWait(kind_of, Operation::Verb::connect, retry),
+      socket_(socket),
+      options_(options),
+      pause_(connect_pause_first) {}
 
 // One connect(2); true if it is over, with its result.
 bool ConnectWait::connect_once() noexcept {
     result = sys::connect(entry->fd, address_, address_size_);
+    // A unix socket stays as it was after such an answer, and may be connected again.
+    if (options_.wait_for_server && (result == -ENOENT || result == -ECONNREFUSED)) result = -EAGAIN;
     return result != -EAGAIN && result != -EINPROGRESS;
 }
 
@@ -119,8 +124,8 @@ Result<void> ConnectWait::connected() const noexcept {
 }
 
 ConnectPathWait::ConnectPathWait(const Pending::Kind& kind_of, Handle& socket, int type,
-                                 const BoundedPath& path) noexcept
-    : ConnectWait(kind_of, socket), type_(type), socket_(socket) {
+                                 const BoundedPath& path, const ConnectOptions& options) noexcept
+    : ConnectWait(kind_of, socket, options), type_(type), socket_(socket) {
     BoundedPath absolute = path;
     const auto fit = absolute.resolve(name());
     if (fit) {

@@ -25,8 +25,9 @@ Result<UnixSeqpacket> UnixSeqpacket::adopt(int fd) noexcept {
     return adopt_as<UnixSeqpacket>(fd, HandleKind::unix_seqpacket, "adopt unix seqpacket");
 }
 
-ConnectUnix<UnixSeqpacket> UnixSeqpacket::connect(std::string_view path) noexcept {
-    return {path, SOCK_SEQPACKET, connecting};
+ConnectUnix<UnixSeqpacket> UnixSeqpacket::connect(std::string_view path,
+                                                  const ConnectOptions& options) noexcept {
+    return {path, SOCK_SEQPACKET, options, connecting};
 }
 
 ReceiveMessage UnixSeqpacket::read(Bytes buffer) noexcept {

@@ -27,8 +27,8 @@ Result<UnixStream> UnixStream::adopt(int fd) noexcept {
     return adopt_as<UnixStream>(fd, HandleKind::unix_stream, "adopt unix stream");
 }
 
-ConnectUnix<UnixStream> UnixStream::connect(std::string_view path) noexcept {
-    return {path, SOCK_STREAM, connecting};
+ConnectUnix<UnixStream> UnixStream::connect(std::string_view path, const ConnectOptions& options) noexcept {
+    return {path, SOCK_STREAM, options, connecting};
 }
 
 ReceiveDescriptors UnixStream::read_with(Bytes buffer, std::span<Fd> place) noexcept {

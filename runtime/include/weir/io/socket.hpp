@@ -89,11 +89,18 @@ private:
     const Pending::Kind* kind_;
 };
 
+/// How a connection to a path is made.
+struct ConnectOptions {
+    /// While nothing lies at the path, or nobody listens there, to try again until the deadline instead of saying
+    /// not_found or refused: for programs that are started in any order.
+    bool wait_for_server = false;
+};
+
 /// The Wait of a connect. A full unix backlog answers at once, and there is nothing to wait on: it pauses, a little
-/// longer each time, and tries again.
+/// longer each time, and tries again; the same where it waits for a server.
 class ConnectWait : public PausingWait {
 protected:
-    ConnectWait(const Pending::Kind& kind_of, Handle& socket) noexcept;
+    ConnectWait(const Pending::Kind& kind_of, Handle& socket, const ConnectOptions& options = {}) noexcept;
     ~ConnectWait() = default;
     /// `address` lives in the derived class; `socket` was put into the handle.
     bool connect_to(const sockaddr* address, socklen_t address_size, const Start& start) noexcept;
@@ -107,6 +114,7 @@ private:
     Handle& socket_;
     const sockaddr* address_ = nullptr;
     socklen_t address_size_ = 0;
+    ConnectOptions options_;
     Duration pause_;
 };
 
@@ -116,7 +124,8 @@ public:
     bool start(const Start& start) noexcept;
 
 protected:
-    ConnectPathWait(const Pending::Kind& kind_of, Handle& socket, int type, const BoundedPath& path) noexcept;
+    ConnectPathWait(const Pending::Kind& kind_of, Handle& socket, int type, const BoundedPath& path,
+                    const ConnectOptions& options) noexcept;
     ~ConnectPathWait() = default;
 
 private:
@@ -130,13 +139,14 @@ template <class Connection>
 class [[nodiscard]] ConnectUnix : public Awaitable<ConnectUnix<Connection>> {
 public:
     using Outcome = Result<Connection>;
-    ConnectUnix(std::string_view path, int type, const Pending::Kind& kind) noexcept
-        : path_(path), type_(type), kind_(&kind) {}
+    ConnectUnix(std::string_view path, int type, const ConnectOptions& options,
+                const Pending::Kind& kind) noexcept
+        : path_(path), type_(type), options_(options), kind_(&kind) {}
 
     class Wait : public ConnectPathWait {
     public:
         explicit Wait(ConnectUnix&& connect) noexcept
-            : ConnectPathWait(*connect.kind_, connection_, connect.type_, connect.path_) {}
+            : ConnectPathWait(*connect.kind_, connection_, connect.type_, connect.path_, connect.options_) {}
         Outcome take() noexcept {
             const auto reached = this->connected();
             if (!reached) return failure(reached.error());
@@ -150,6 +160,7 @@ public:
 private:
     BoundedPath path_;
     int type_;
+    ConnectOptions options_;
     const Pending::Kind* kind_;
 };
 

@@ -16,7 +16,8 @@ public:
     explicit UnixSeqpacket(Fd fd) noexcept : ConnectedSocket(std::move(fd)) {}
 
     /// As UnixStream::connect; same errors.
-    [[nodiscard]] static ConnectUnix<UnixSeqpacket> connect(std::string_view path) noexcept;
+    [[nodiscard]] static ConnectUnix<UnixSeqpacket> connect(std::string_view path,
+                                                            const ConnectOptions& options = {}) noexcept;
     /// A connected pair, close-on-exec. Errors: no_files, no_memory.
     static Result<std::pair<UnixSeqpacket, UnixSeqpacket>> pair() noexcept;
     /// Takes over a connected seqpacket socket. Errors: wrong_kind, closed.
