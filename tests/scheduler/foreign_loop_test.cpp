@@ -6,6 +6,7 @@
 #include "program.hpp"
 
 #include <array>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -79,6 +80,34 @@ TEST_CASE("a foreign loop drives a scheduler by its descriptor and its deadlines
         CHECK(polls > 5);
         check_idle(*scheduler);
     }
+}
+
+TEST_CASE("a foreign loop gets the result when run_ready says so, however the turns fall, and never before") {
+    const auto scheduler = make_scheduler();
+    const auto yields = [](Scheduler&, int count) -> Task<> {
+        while (count-- > 0) WEIR_CO_CHECK(weir::yield());
+    };
+    // One of these ends with the last item of run_ready's last turn.
+    const weir::Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+    int went_on = 0;
+    for (int count = 1'000; count < 1'050; ++count) {
+        Scheduler::Root<void> root;
+        REQUIRE(scheduler->begin(yields(*scheduler, count), root));
+        for (;;) {
+            const auto lives = scheduler->run_ready();
+            REQUIRE(lives);
+            if (!*lives) break;
+            const auto early = root.take();
+            CHECK(!early.has_value());
+            if (early) break;
+            ++went_on;
+            scheduler->dump(null.get());
+        }
+        const auto outcome = root.take();
+        CHECK(outcome.has_value());
+        check_idle(*scheduler);
+    }
+    CHECK(went_on > 0);
 }
 
 TEST_CASE("a pipe that another program writes wakes a foreign loop") {

@@ -109,9 +109,10 @@ public:
         Root() noexcept = default;
         Root(const Root&) = delete;
         Root& operator=(const Root&) = delete;
-        /// The result, once it is there; frees the task.
+        /// The result, once run_ready() has said that the task does not live any more; frees the task.
         [[nodiscard]] std::optional<Result<T>> take() noexcept {
-            if (!slot_) return std::nullopt;
+            // When the task has ended, the scheduler knows it still until its last item has run.
+            if (!slot_ || (handle_ && scheduler_->knows(handle_.promise()))) return std::nullopt;
             if (handle_) std::exchange(handle_, nullptr).destroy();
             return std::exchange(slot_, std::nullopt);
         }
@@ -119,6 +120,7 @@ public:
 
     private:
         friend Scheduler;
+        const Scheduler* scheduler_ = nullptr;
         typename Task<T>::Handle handle_;
         std::optional<Result<T>> slot_;
     };
@@ -126,7 +128,10 @@ public:
     template <class T>
     Result<void> begin(Task<T> task, Root<T>& root) noexcept {
         const auto begun = begin_root(task, root.slot_);
-        if (begun) root.handle_ = task.release();
+        if (begun) {
+            root.scheduler_ = this;
+            root.handle_ = task.release();
+        }
         return begun;
     }
     /// Runs a few turns without waiting; true while the root task lives. If tasks are still ready afterwards,
@@ -181,6 +186,9 @@ private:
         return bound;
     }
     Result<void> bind_root(TaskState& task) noexcept;
+    [[nodiscard]] bool knows(const TaskState& task) const noexcept {
+        return root_ != nullptr && root_->task == &task;
+    }
     void run_root() noexcept;
     Result<void> turn(bool may_wait) noexcept;
     [[nodiscard]] Instant time_of_turn() const noexcept;
