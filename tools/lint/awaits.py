@@ -5,6 +5,9 @@
 g++ 12 compiles a co_await in a condition wrongly (`if`, `switch`, `while`, `do`, a `for`'s condition, `&&`, `||`,
 `?:`), may run one inside a test macro twice, and does not warn of a result that is dropped. So an awaited result is
 bound to a name first, and one that is of no interest says so: `std::ignore = co_await …`.
+
+WEIR_CO_TRY and WEIR_CO_CHECK bind what they await before they await it, so a temporary whose bytes it refers to is gone
+by then: `bytes_of(Record{…})` in their arguments is a finding. (A function's result may be a view, and passes.)
 """
 import re
 import sys
@@ -22,6 +25,11 @@ GOVERNS = re.compile(r"(?P<head>(?:if|while|for|switch)\b\s*(?:constexpr\s*)?\()
 # Other libraries throw instead of returning a result.
 FOREIGN = re.compile(r"#\s*include\s*<asio")
 BINDING = re.compile(r"\bauto\s*&{0,2}\s*\[[^\]]*\]\s*=\s*co_await\b")
+
+
+BOUND = re.compile(r"\bWEIR_CO_(?:TRY|CHECK)\s*\(")
+TEMPORARY = re.compile(
+    r"\b(?:bytes_of|std::span|ConstBytes)\s*\(\s*(?:(?:\w+::)*[A-Z]\w*|std::(?:array|string|vector))\s*(?:<[^()]*>\s*)?[({]")
 
 
 def conditions(code: str) -> Iterator[tuple[int, str]]:
@@ -111,9 +119,16 @@ def dropped(code: str) -> Iterator[tuple[int, str]]:
             yield match.start(), "an awaited result is dropped: bind it, check it, or assign it to std::ignore"
 
 
+def temporaries(code: str) -> Iterator[tuple[int, str]]:
+    for match in BOUND.finditer(code):
+        end = closing(code, match.end() - 1)
+        for found in TEMPORARY.finditer(code, match.end(), end):
+            yield found.start(), "the bytes of a temporary, which is gone when the await begins: name it first"
+
+
 def check(source: Source) -> Iterator[Finding]:
     code = without_directives(code_only(source.text))
-    found = [*conditions(code), *macros(code), *operators(code)]
+    found = [*conditions(code), *macros(code), *operators(code), *temporaries(code)]
     if not FOREIGN.search(source.text):
         found += dropped(code)
     found += [(m.start(), "an awaited result is destructured: bind it to a name first") for m in BINDING.finditer(code)]
@@ -142,6 +157,9 @@ BAD = [
     "auto [a, b] = co_await f();",
     "case 1: co_await f();",
     "if (g(a)) co_await f(b);",
+    "WEIR_CO_CHECK(peer.write(bytes_of(Record{.a = 1})).within(1s));",
+    "WEIR_CO_CHECK(peer.write_all(bytes_of(std::array<int, 2>{1, 2})));",
+    "WEIR_CO_TRY(auto sent, peer.write(bytes_of(wire::Record(number))));",
 ]
 GOOD = [
     "const auto r = co_await f(); if (r) {}",
@@ -158,6 +176,10 @@ GOOD = [
     'log("if (co_await f()) co_await g();");',
     "#define TRY(x) \\\n    if (co_await x) \\\n    co_await y;\n",
     "if (a) { auto r = co_await f(); }",
+    "WEIR_CO_CHECK(peer.write(bytes_of(record)));",
+    'WEIR_CO_CHECK(peer.write(bytes_of(std::string_view("text"))));',
+    "WEIR_CO_CHECK(peer.write(bytes_of(name_of(record))));",
+    "auto r = co_await peer.write(bytes_of(Record{.a = 1}));",
     "const bool both = a && b; auto r = co_await f();",
     "CoAwait<D> operator co_await() && noexcept;",
 ]
