@@ -4,15 +4,19 @@
 #include "sys/calls.hpp"
 
 #include "support/catch.hpp"
+#include "support/skip.hpp"
 
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <string_view>
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace {
@@ -20,6 +24,7 @@ namespace {
 using namespace weir;
 using sys::DescriptorMessage;
 using sys::PlainMessage;
+using weir::test::skip;
 
 struct Ends {
     explicit Ends(int type) {
@@ -41,6 +46,26 @@ long send_with(const Fd& fd, std::string_view text, std::span<const int> descrip
     DescriptorMessage message(text.data(), text.size());
     message.attach(descriptors);
     return sys::send_message(fd.get(), message.header());
+}
+
+/// Asked by plain system calls. qemu's user mode forgets to tell.
+bool kernel_tells_of_cut_descriptors() {
+    const Ends ends(SOCK_SEQPACKET);
+    const std::array<int, 2> sent{ends.one.get(), ends.other.get()};
+    REQUIRE(send_with(ends.one, "x", sent) == 1);
+    char byte = 0;
+    ::iovec part{.iov_base = &byte, .iov_len = 1};
+    alignas(::cmsghdr) std::array<unsigned char, CMSG_SPACE(sizeof(int))> room{};
+    ::msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = room.data();
+    header.msg_controllen = CMSG_LEN(sizeof(int));
+    REQUIRE(::recvmsg(ends.other.get(), &header, MSG_CMSG_CLOEXEC) == 1);
+    int received = -1;
+    std::memcpy(&received, room.data() + CMSG_LEN(0), sizeof(received));
+    const Fd taken(received);
+    return (header.msg_flags & MSG_CTRUNC) != 0;
 }
 
 TEST_CASE("descriptors travel with the bytes, close-on-exec, as many as there is room for") {
@@ -69,6 +94,8 @@ TEST_CASE("descriptors travel with the bytes, close-on-exec, as many as there is
 }
 
 TEST_CASE("descriptors without room are closed, and the message says that some were") {
+    if (!kernel_tells_of_cut_descriptors())
+        skip("recvmsg does not tell that descriptors were cut (an emulator)");
     const Ends pipe(SOCK_STREAM);
     const std::array<int, 3> sent{pipe.one.get(), pipe.other.get(), pipe.one.get()};
     for (const int type : {SOCK_STREAM, SOCK_SEQPACKET}) {
