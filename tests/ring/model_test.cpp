@@ -24,6 +24,8 @@ using namespace weir::ipc::ring;
 
 std::optional<Fence> left_out;   // the fence that this run does without
 bool published_relaxed = false;  // a planted bug: the cursor is stored without release
+bool asks_before_sleep =
+    true;  // a planted bug if not: a side sleeps without being sure that the other does not
 
 struct ModelAtomics {
     using Word = rl::atomic<std::uint32_t>;
@@ -99,25 +101,29 @@ struct Sleepers : rl::test_suite<Sleepers, 2> {
         for (std::uint32_t i = 0; i < records_count; ++i) {
             const std::uint32_t units = producer.needed(8);
             if (producer.need(units) != Look::ready) {
+                if (asks_before_sleep && producer.peer_sleeps()) ring_bell(items);
                 while (producer.announce(units) == Look::nothing) sleep(space);
             }
             cells[producer.payload_offset(8) / 8].size(RL_INFO) = 100 + i;
             producer.finish(8, 8);
-            if (producer.publish()) ring_bell(items);
+            if (producer.publish_lightly()) ring_bell(items);
         }
+        if (producer.peer_sleeps()) ring_bell(items);
     }
     void read() {
         RecordConsumer<ModelAtomics> consumer(words[1], words[0], cells, ring_bytes);
         for (std::uint32_t i = 0; i < records_count; ++i) {
             if (consumer.need(1) != Look::ready) {
+                if (asks_before_sleep && consumer.peer_sleeps()) ring_bell(space);
                 while (consumer.announce(1) == Look::nothing) sleep(items);
             }
             RecordConsumer<ModelAtomics>::Record record{};
             RL_ASSERT(consumer.take(record));
             RL_ASSERT(record.size == 8);
             RL_ASSERT(cells[record.offset / 8].size(RL_INFO) == 100 + i);
-            if (consumer.publish()) ring_bell(space);
+            if (consumer.publish_lightly()) ring_bell(space);
         }
+        if (consumer.peer_sleeps()) ring_bell(space);
     }
 };
 
@@ -176,6 +182,16 @@ TEST_CASE("without the fence after announcing a wake-up is lost") {
     left_out = Fence::after_announce;
     published_relaxed = false;
     const Verdict verdict = check(rl::sched_random, iterations_count);
+    INFO(verdict.text);
+    CHECK(verdict.result == rl::test_result_deadlock);
+}
+
+TEST_CASE("sides that sleep without asking, behind a fence, whether the other does leave it asleep") {
+    left_out.reset();
+    published_relaxed = false;
+    asks_before_sleep = false;
+    const Verdict verdict = check(rl::sched_random, iterations_count);
+    asks_before_sleep = true;
     INFO(verdict.text);
     CHECK(verdict.result == rl::test_result_deadlock);
 }

@@ -47,6 +47,7 @@ public:
         char said = 0;
         REQUIRE(::read(told_.get(), &said, 1) == 1);
     }
+    [[nodiscard]] int told() const noexcept { return told_.get(); }
     void kill() noexcept {
         if (pid_ <= 0) return;
         ::kill(pid_, SIGKILL);
@@ -74,6 +75,18 @@ Task<> write_and_stay(Scheduler& scheduler, const Place& place, std::uint64_t co
     }
     WEIR_CO_TRY(auto unfinished, ring.reserve());
     unfinished->number = count;  // and is never committed
+    say(say_to);
+    WEIR_CO_CHECK(sleep_for(1h));
+}
+
+Task<> fill_and_reserve_once_more(Scheduler& scheduler, const Place& place, int say_to) {
+    WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(scheduler, readings, place.slots(4)));
+    for (std::uint64_t i = 0; i < 4; ++i) {
+        WEIR_CO_TRY(auto slot, ring.reserve());
+        slot.commit();
+    }
+    WEIR_CO_TRY(auto slot, ring.reserve().within(30s));
+    slot.abandon();
     say(say_to);
     WEIR_CO_CHECK(sleep_for(1h));
 }
@@ -107,6 +120,21 @@ TEST_CASE("a killed writer's committed records all come, then the reader learns 
         const auto end = co_await ring.next().within(30s);
         CHECK_IN_TASK(code_of(end) == Errc::peer_lost);
     }(*running, place, victim));
+}
+
+TEST_CASE("a writer that sleeps for space is woken by a reader that then waits for something else") {
+    skip_where_simulated();
+    const Place place;
+    Victim writer([&](Scheduler& in, int say_to) { return fill_and_reserve_once_more(in, place, say_to); });
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, int told) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingReader<Reading>::open(of, readings, where.opened()).within(30s));
+        // Time for the writer to fall asleep; one that has not is not woken but finds the space.
+        WEIR_CO_CHECK(sleep_for(20ms));
+        { WEIR_CO_TRY(auto item, ring.next().within(30s)); }
+        WEIR_CO_CHECK(readable(told).within(30s));
+    }(*running, place, writer.told()));
+    writer.wait_until_it_says();
 }
 
 TEST_CASE("a reader that waits learns of its writer's death") {

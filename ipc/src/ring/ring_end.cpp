@@ -140,17 +140,20 @@ const LinkHooks RingWriterEnd::hooks{.on_admit = on_admit,
                                      .on_signal = on_signal,
                                      .fill_stat = fill_stat};
 
-RingWriterEnd::RingWriterEnd(RingWriterEnd&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {
+RingWriterEnd::RingWriterEnd(RingWriterEnd&& other) noexcept
+    : RingPublisher(static_cast<RingPublisher&&>(other)) {
     take_from(other);
 }
 RingWriterEnd& RingWriterEnd::operator=(RingWriterEnd&& other) noexcept {
     if (this == &other) return *this;
     shut();
-    RingEnd::operator=(static_cast<RingEnd&&>(other));
+    RingPublisher::operator=(static_cast<RingPublisher&&>(other));
     take_from(other);
     return *this;
 }
 void RingWriterEnd::take_from(RingWriterEnd& other) noexcept {
+    other.settle();
+    scheduler_ = other.scheduler_;
     machine = std::exchange(other.machine, Machine());
     server_ = std::move(other.server_);
     region_ = std::move(other.region_);
@@ -179,6 +182,7 @@ Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const
     auto* const own = ::new (static_cast<void*>(mapping_.data())) SharedWords();
     auto* const nobody = ::new (static_cast<void*>(mapping_.data() + sizeof(SharedWords))) SharedWords();
     data_ = mapping_.data() + data_offset;
+    scheduler_ = &scheduler;
     machine = Machine(*own, *nobody, data_, shape.units);
     WEIR_TRY(server_, LinkServer::create(scheduler, name, shape.terms(), hooks, this, options));
     return {};
@@ -186,6 +190,7 @@ Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const
 
 void RingWriterEnd::shut() noexcept {
     WEIR_ASSERT(idle() && "a ring's writer is closed while it is in use");
+    settle();
     server_.close();
     link_ = nullptr;
     attached_ = false;
@@ -297,17 +302,20 @@ void RingWriterEnd::fill_stat(void* owner, LinkStat& stat) noexcept {
 
 const LinkHooks RingReaderEnd::hooks{.on_signal = on_signal};
 
-RingReaderEnd::RingReaderEnd(RingReaderEnd&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {
+RingReaderEnd::RingReaderEnd(RingReaderEnd&& other) noexcept
+    : RingPublisher(static_cast<RingPublisher&&>(other)) {
     take_from(other);
 }
 RingReaderEnd& RingReaderEnd::operator=(RingReaderEnd&& other) noexcept {
     if (this == &other) return *this;
     shut();
-    RingEnd::operator=(static_cast<RingEnd&&>(other));
+    RingPublisher::operator=(static_cast<RingPublisher&&>(other));
     take_from(other);
     return *this;
 }
 void RingReaderEnd::take_from(RingReaderEnd& other) noexcept {
+    other.settle();
+    scheduler_ = other.scheduler_;
     machine = std::exchange(other.machine, Machine());
     link_ = std::move(other.link_);
     writer_cursor_ = std::exchange(other.writer_cursor_, nullptr);
@@ -325,6 +333,7 @@ Result<void> RingReaderEnd::attach(LinkClient client, std::uint32_t unit_bytes) 
         return failure(Errc::mismatch, "ring open, the reader's memory", sizeof(SharedWords),
                        client->own().size());
     link_ = std::move(client);
+    scheduler_ = &link_->scheduler();
     data_ = link_->peer().data() + data_offset;
     writer_cursor_ = &words_at(link_->peer().data()).cursor;
     machine = Machine(words_at(link_->own().data()), words_at(link_->peer().data()), data_,
@@ -336,6 +345,7 @@ Result<void> RingReaderEnd::attach(LinkClient client, std::uint32_t unit_bytes) 
 
 void RingReaderEnd::shut() noexcept {
     WEIR_ASSERT(idle() && "a ring's reader is closed while it is in use");
+    settle();
     machine = Machine();
     data_ = nullptr;
     link_.close();

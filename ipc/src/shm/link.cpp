@@ -178,6 +178,10 @@ void LinkEnd::close(Link& link) noexcept {
     slot.close();
 }
 
+Scheduler& Link::scheduler() const noexcept {
+    return slot_->scheduler();
+}
+
 void Link::ring_bell() noexcept {
     if (bell_out_ < 0) return;
     ++bells_rung_;

@@ -217,6 +217,7 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
     links_.free_closed();
     timers.fire_due(turn_time, timers_max);
     run_items();
+    while (!turn_ends_.empty()) static_cast<TurnEnd&>(turn_ends_.pop_front()).run();
     if (root_->item.done) return {};
     if (turn_time >= patience_ends()) on_stuck();
     if (!watches_.empty()) {

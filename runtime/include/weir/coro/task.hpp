@@ -132,13 +132,13 @@ struct Failed {};
     return {{.code = code, .system_errno = 0, .operation = operation, .a = a, .b = b}};
 }
 
-/// What co_await makes of a description.
+/// What co_await makes of a description: its Wait, and the task.
 template <class D>
-class [[nodiscard]] CoAwait {
+class [[nodiscard]] Awaiter {
 public:
-    explicit CoAwait(D&& description) noexcept : wait_(std::move(description)) {}
-    CoAwait(const CoAwait&) = delete;
-    CoAwait& operator=(const CoAwait&) = delete;
+    explicit Awaiter(D&& description) noexcept : wait_(std::move(description)) {}
+    Awaiter(const Awaiter&) = delete;
+    Awaiter& operator=(const Awaiter&) = delete;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
 
@@ -164,6 +164,58 @@ public:
 private:
     typename D::Wait wait_;
     TaskState* task_ = nullptr;
+};
+
+template <class D>
+class [[nodiscard]] CoAwait : public Awaiter<D> {
+public:
+    using Awaiter<D>::Awaiter;
+};
+
+/// A description that can tell without a Wait that it would complete at once, and then give its outcome: for what takes
+/// less time than a Wait takes to make.
+template <class D>
+concept TakenAtOnce = std::is_trivially_copyable_v<D> && requires(const D& description) {
+    { description.ready_at_once() } -> std::same_as<bool>;
+    { description.take_at_once() } -> std::same_as<typename D::Outcome>;
+};
+
+/// The description stays where it is, which is until the end of the expression: a copy of what was written a moment ago,
+/// in other pieces than it is read, would wait until everything written before it has reached the cache.
+template <TakenAtOnce D>
+class [[nodiscard]] CoAwait<D> {
+public:
+    explicit CoAwait(const D& description) noexcept : description_(&description) {}
+    CoAwait(const CoAwait&) = delete;
+    CoAwait& operator=(const CoAwait&) = delete;
+    ~CoAwait() {
+        if (waited_) std::destroy_at(&slowly_);
+    }
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <std::derived_from<TaskState> Promise>
+    [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+        TaskState& task = handle.promise();
+        Context& context = task.context();
+        if (context.credit > 1 && !task.scope().stopped() && description_->ready_at_once()) [[likely]] {
+            --context.credit;
+            return false;
+        }
+        waited_ = true;
+        return std::construct_at(&slowly_, D(*description_))->await_suspend(handle);
+    }
+    [[nodiscard]] auto await_resume() noexcept {
+        if (waited_) [[unlikely]]
+            return slowly_.await_resume();
+        return description_->take_at_once();
+    }
+
+private:
+    const D* description_;
+    bool waited_ = false;
+    union {
+        Awaiter<D> slowly_;
+    };
 };
 
 /// Awaiting a Result gives it back at once, moved or (a named one) copied, so that WEIR_CO_TRY serves plain calls too.

@@ -15,6 +15,7 @@
 #include "weir/coro/task.hpp"
 #include "weir/scheduler/budget.hpp"
 #include "weir/scheduler/spinner.hpp"
+#include "weir/scheduler/turn_end.hpp"
 #include "weir/scheduler/watch.hpp"
 
 #include <array>
@@ -167,6 +168,8 @@ public:
     [[nodiscard]] LinkTable& links() noexcept { return links_; }
     /// Looks at `watch` from now on, until it is unlinked: see scheduler/watch.hpp.
     void watch(Watch& watch) noexcept { watches_.push_back(watch); }
+    /// Runs `end` once, when this turn's items have run. It is not linked yet.
+    void at_turn_end(TurnEnd& end) noexcept { turn_ends_.push_back(end); }
     /// run_main's: when a stopped program outlives its grace, dump the tasks and exit(70) instead of going on.
     void exit_when_stuck() noexcept { exits_when_stuck_ = true; }
 
@@ -214,6 +217,7 @@ private:
     DescriptorTable descriptors_;
     LinkTable links_;
     List<Watches> watches_;
+    List<TurnEnds> turn_ends_;
     Spinner spinner_;
     RootState* root_ = nullptr;  // in root_storage_ while a root task lives
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};

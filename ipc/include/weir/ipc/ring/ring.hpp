@@ -190,6 +190,10 @@ public:
     using Outcome = Result<typename Take::Value>;
     RingAwait(End& end, Take take, std::uint32_t units) noexcept : end_(&end), take_(take), units_(units) {}
 
+    /// What a wait would find first.
+    [[nodiscard]] bool ready_at_once() const noexcept { return end_->idle() && end_->ready(units_); }
+    [[nodiscard]] Outcome take_at_once() const noexcept { return take_(*end_); }
+
     class Wait : public RingWait<End> {
     public:
         explicit Wait(RingAwait&& description) noexcept

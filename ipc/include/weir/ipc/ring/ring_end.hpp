@@ -66,6 +66,59 @@ protected:
     bool in_use_ = false;
 };
 
+/// How an end tells its peer of what it finished.
+template <class End>
+class RingPublisher : public RingEnd, TurnEnd {
+public:
+    /// Tells the peer of all that is finished, and rings it if it sleeps. One that is just falling asleep may be missed:
+    /// it is rung when this end waits, at the end of the turn, or after some more of these, whatever comes first. The
+    /// fence that makes it sure is dearer than a record.
+    void publish() noexcept {
+        if (end().machine.publish_lightly()) [[unlikely]]
+            end().ring();
+        if (++unsure_ >= unsure_max) [[unlikely]]
+            make_sure();
+        else if (!TurnEnd::linked()) [[unlikely]]
+            end().scheduler().at_turn_end(*this);
+    }
+    /// Tells it of what was deferred, and makes sure.
+    void flush() noexcept {
+        if (end().machine.deferred()) publish();
+        if (unsure_ > 0) make_sure();
+    }
+
+protected:
+    RingPublisher() noexcept : TurnEnd(turn_ended) {}
+    RingPublisher(RingPublisher&& other) noexcept
+        : RingEnd(static_cast<RingEnd&&>(other)), TurnEnd(turn_ended) {}
+    RingPublisher& operator=(RingPublisher&& other) noexcept {
+        RingEnd::operator=(static_cast<RingEnd&&>(other));
+        return *this;
+    }
+    ~RingPublisher() = default;
+    /// Before it moves or ends: nothing is left to be done at the end of the turn.
+    void settle() noexcept {
+        if (TurnEnd::linked()) TurnEnd::unlink();
+        if (unsure_ > 0) make_sure();
+    }
+
+private:
+    static constexpr std::uint32_t unsure_max = 32;
+
+    End& end() noexcept { return static_cast<End&>(*this); }
+    void make_sure() noexcept {
+        unsure_ = 0;
+        if (end().machine.peer_sleeps()) [[unlikely]]
+            end().ring();
+    }
+    static void turn_ended(TurnEnd& self) noexcept {
+        auto& publisher = static_cast<RingPublisher&>(self);
+        if (publisher.unsure_ > 0) publisher.make_sure();
+    }
+
+    std::uint32_t unsure_ = 0;  // how often it told the peer since it was last sure
+};
+
 /// A wait at one end of a ring. Derived ones say what to take when it is there.
 class RingWaiter : public Leaf {
 public:
@@ -95,7 +148,7 @@ protected:
     bool drains_ = false;
 };
 
-class RingWriterEnd : public RingEnd {
+class RingWriterEnd : public RingPublisher<RingWriterEnd> {
 public:
     using Machine = ring::RecordProducer<ring::MachineAtomics>;
     static constexpr const char* waiting_for = "ring reserve";
@@ -129,14 +182,8 @@ public:
     [[nodiscard]] const Watch::Word& watched() const noexcept {
         return attached_ ? *reader_cursor_ : stand_in().cursor;
     }
-    void publish() noexcept {
-        if (machine.publish()) [[unlikely]]
-            link_->ring_bell();
-    }
-    /// Tells the peer what was deferred.
-    void flush() noexcept {
-        if (machine.deferred()) publish();
-    }
+    [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }
+    void ring() noexcept { link_->ring_bell(); }
 
 private:
     static const LinkHooks hooks;
@@ -151,6 +198,7 @@ private:
     // In our own region, since it must not move: the reader's words while there is no reader.
     [[nodiscard]] ring::Words<ring::MachineAtomics>& stand_in() const noexcept;
 
+    Scheduler* scheduler_ = nullptr;
     LinkServer server_;
     Region region_;
     Mapping mapping_;
@@ -161,7 +209,7 @@ private:
     bool reader_died_ = false;  // just now, for a wait that ends by it
 };
 
-class RingReaderEnd : public RingEnd {
+class RingReaderEnd : public RingPublisher<RingReaderEnd> {
 public:
     using Machine = ring::RecordConsumer<ring::MachineAtomics>;
     static constexpr const char* waiting_for = "ring next";
@@ -185,14 +233,8 @@ public:
     [[nodiscard]] RingProgress progress(std::uint32_t units, std::optional<Errc>& error) noexcept;
     [[nodiscard]] RingProgress sleep(std::uint32_t units, std::optional<Errc>& error) noexcept;
     [[nodiscard]] const Watch::Word& watched() const noexcept { return *writer_cursor_; }
-    void publish() noexcept {
-        if (machine.publish()) [[unlikely]]
-            link_->ring_bell();
-    }
-    /// Tells the peer what was deferred.
-    void flush() noexcept {
-        if (machine.deferred()) publish();
-    }
+    [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }
+    void ring() noexcept { link_->ring_bell(); }
     /// The writer broke the memory: nothing after it can be believed.
     void set_broken() noexcept { broken_ = true; }
 
@@ -201,6 +243,7 @@ private:
     static void on_signal(void* owner, Link& link) noexcept;
     void take_from(RingReaderEnd& other) noexcept;
 
+    Scheduler* scheduler_ = nullptr;
     LinkClient link_;
     const Watch::Word* writer_cursor_ = nullptr;
     const std::byte* data_ = nullptr;

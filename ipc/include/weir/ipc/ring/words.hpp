@@ -11,7 +11,9 @@
 // rung for last, means that the peer has to be rung. **Sleeping** stores an odd epoch, fences, and looks at the peer's
 // cursor again: if it has moved, the announcement is withdrawn, and otherwise sleep is safe, since whoever moves it
 // afterwards sees the odd epoch. Each of the two fences closes one half of the gap; without either a wake-up can fall
-// into it. An epoch is rung for once.
+// into it. An epoch is rung for once. A full fence costs more than a record does. So the epoch may be loaded without one
+// at first, which misses only a peer that falls asleep in that very moment; it is missed no longer than until the next
+// load behind a fence, which a busy side makes once for many records, and always before it sleeps itself.
 //
 // The peer's cursor is read once, copied and checked: it may neither go back nor beyond what the own cursor lets it
 // reach. A copy that passed the check is kept, so that a side that has work does not touch the peer's cache line.
@@ -27,8 +29,9 @@
 
 namespace weir::ipc::ring {
 
-/// Bytes between things that different processes write. Fixed, since it is part of the layout.
-inline constexpr std::size_t cache_line = 64;
+/// Bytes between things that different processes write: two lines of 64, since many processors fetch them in pairs. Fixed,
+/// since it is part of the layout.
+inline constexpr std::size_t cache_line = 128;
 
 /// What one side shares. The epoch has a line of its own: it is loaded at every advance and stored at every sleep.
 template <class Word>
@@ -76,12 +79,19 @@ public:
         return true;
     }
 
-    /// Lets the peer see everything before `cursor`; true if it has to be rung.
-    [[nodiscard]] bool publish(std::uint32_t cursor) noexcept {
+    /// Lets the peer see everything before `cursor`. Sooner or later peer_sleeps() has to be asked.
+    void store(std::uint32_t cursor) noexcept {
         cursor_ = cursor;
         Atomics::store_release(own_->cursor, cursor,
                                Site::publish);  // pairs with the load in the peer's look()
-        Atomics::fence(Fence::after_publish);   // pairs with after_announce in the peer
+    }
+    /// Whether the peer has to be rung for what was stored: true once for each of its sleeps.
+    [[nodiscard]] bool peer_sleeps() noexcept {
+        Atomics::fence(Fence::after_publish);  // pairs with after_announce in the peer
+        return seems_asleep();
+    }
+    /// The same without the fence: a peer that is just falling asleep may be missed, one that sleeps is not.
+    [[nodiscard]] bool seems_asleep() noexcept {
         const std::uint32_t epoch = Atomics::load_relaxed(peer_->epoch);
         if ((epoch & 1U) == 0 || epoch == rung_) return false;
         rung_ = epoch;

@@ -104,6 +104,7 @@ public:
     void arm_bell() noexcept;
     [[nodiscard]] bool bell_armed() const noexcept;
 
+    [[nodiscard]] Scheduler& scheduler() const noexcept;
     [[nodiscard]] LinkState state() const noexcept { return state_; }
     /// Who the peer is, as the kernel says: of a client when it connected, of a server when it began to listen.
     [[nodiscard]] const Credentials& credentials() const noexcept { return credentials_; }
