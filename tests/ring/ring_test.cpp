@@ -265,6 +265,34 @@ TEST_CASE("a bell that cannot be armed is a lost peer, told once") {
     });
 }
 
+TEST_CASE("a record that was committed before the stop of a wait wins over it") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(2)));
+        WEIR_CO_TRY(auto reader, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
+        const auto arms = co_await first_of(reader.next(), put(of, ring, 5, 6));
+        CHECK_IN_TASK(arms.index() == 1);
+        CHECK_IN_TASK(arms.get<0>().has_value());
+        if (arms.get<0>()) CHECK_IN_TASK((*arms.get<0>())->number == 5);
+    });
+}
+
+TEST_CASE("closing ends with peer_lost if the reader is lost with records left, which another one gets") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(4)));
+        WEIR_CO_TRY(auto reader, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
+        put_files_in_place_of_eventfds();
+        const auto lost = co_await reader.next();
+        CHECK_IN_TASK(code_of(lost) == Errc::peer_lost);
+        WEIR_CO_CHECK(put(of, ring, 0, 3));
+        reader.close();  // without a goodbye, since the link is lost already
+        const auto closed = co_await ring.close().within(10s);
+        CHECK_IN_TASK(code_of(closed) == Errc::peer_lost);
+        WEIR_CO_TRY(auto next, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
+        const auto both = co_await all_of(ring.close().within(10s), expect(of, next, 0, 3));
+        CHECK_IN_TASK(both.has_value());
+    });
+}
+
 TEST_CASE("closing waits until everything was taken, and dropping a writer loses nothing for its reader") {
     on_each([](Scheduler& of, const Place& place) -> Task<> {
         WEIR_CO_TRY(auto reader_of_none, RingWriter<Reading>::create(of, readings, place.slots(8)));

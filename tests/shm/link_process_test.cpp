@@ -10,6 +10,7 @@
 #include "shm/protocol.hpp"
 
 #include <csignal>
+#include <fcntl.h>
 #include <filesystem>
 
 #include <poll.h>
@@ -202,7 +203,12 @@ int by_hand(const std::string& path, Stage last, int descriptors_max) {
     if (message.take(taken) != static_cast<std::size_t>(descriptors_max)) return 5;
     if (last == Stage::answer) return 0;
     const ipc::Note note{.kind = ipc::Note::Kind::mapped};
-    return ::send(fd.get(), &note, sizeof(note), 0) == sizeof(note) ? 0 : 6;
+    if (::send(fd.get(), &note, sizeof(note), 0) != sizeof(note)) return 6;
+    // Once it is attached, only the mapping that was made before writes, and nobody changes the size.
+    ipc::Note attached{};
+    if (::recv(fd.get(), &attached, sizeof(attached), 0) != sizeof(attached)) return 7;
+    constexpr int wanted = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
+    return (::fcntl(taken[ipc::client_region].get(), F_GET_SEALS) & wanted) == wanted ? 0 : 8;
 }
 
 Task<> outlive(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, SampleServer& server) {
