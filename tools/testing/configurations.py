@@ -24,6 +24,7 @@ class Configuration:
     optional_purposes: tuple[str, ...] = ()  # what lacks them skips, and says so
     suites: bool = True
     slowness: int = 1  # multiplies time limits
+    seeds: int = 0  # how many each seeded test tries, unless WEIR_SEEDS says it; 0: the tests' own number
 
     @property
     def folder(self) -> pathlib.Path:
@@ -66,6 +67,7 @@ CONFIGURATIONS = {
             triplet="aarch64-linux-gnu",
             purposes=("build", "tests", "arm"),
             slowness=5,
+            seeds=4,
         ),
         Configuration(
             "armhf",
@@ -74,6 +76,7 @@ CONFIGURATIONS = {
             triplet="arm-linux-gnueabihf",
             purposes=("build", "tests", "arm"),
             slowness=5,
+            seeds=4,
         ),
         Configuration(
             "no-liburing",

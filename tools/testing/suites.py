@@ -2,6 +2,7 @@
 """Running the suites of a built configuration. Meson knows them, with their environments and time limits, and runs
 them; what they printed is read from its log."""
 import json
+import os
 import subprocess
 
 from testing import outcome
@@ -40,10 +41,12 @@ def run(configuration: Configuration, chosen: list[str]) -> list[outcome.Outcome
         log_name += "-" + program.rsplit("/", 1)[-1]  # meson names its log so
     log = configuration.folder / "meson-logs" / f"{log_name}.json"
     log.unlink(missing_ok=True)
+    seeds = {"WEIR_SEEDS": str(configuration.seeds)} if configuration.seeds else {}
     # A failing suite is told by its own totals; meson's status adds nothing.
     done = subprocess.run(
         [*command, *chosen],
         cwd=ROOT,
+        env={**seeds, **os.environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
