@@ -76,6 +76,21 @@ void put_files_in_place_of_eventfds() {
     }
 }
 
+Task<> reads_along(Scheduler&, RingReader<Reading>& reader, std::uint64_t& next, std::uint64_t end) {
+    while (next < end) {
+        {
+            const auto item = co_await reader.next();
+            if (item) {
+                CHECK_IN_TASK((*item)->number == next);
+                ++next;
+                continue;
+            }
+            CHECK_IN_TASK(code_of(item) == Errc::busy);
+        }
+        WEIR_CO_CHECK(yield());
+    }
+}
+
 }  // namespace
 
 TEST_CASE("records come out in order, and after the last one the reader learns that its writer ended") {
@@ -290,6 +305,24 @@ TEST_CASE("closing ends with peer_lost if the reader is lost with records left, 
         WEIR_CO_TRY(auto next, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
         const auto both = co_await all_of(ring.close().within(10s), expect(of, next, 0, 3));
         CHECK_IN_TASK(both.has_value());
+    });
+}
+
+TEST_CASE("a record that was promised to a task without credit is nobody else's") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(128)));
+        WEIR_CO_TRY(auto reader, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
+        // For some of these the credit ends with the last record.
+        std::uint64_t next = 0;
+        for (std::uint64_t count = 48; count < 72; ++count) {
+            const std::uint64_t end = next + count;
+            WEIR_CO_CHECK(put(of, ring, next, end));
+            WEIR_CO_CHECK(yield());
+            WEIR_CO_CHECK(all_of(reads_along(of, reader, next, end), reads_along(of, reader, next, end)));
+            CHECK_IN_TASK(next == end);
+            const auto nothing = reader.try_next();
+            CHECK_IN_TASK(code_of(nothing) == Errc::would_block);
+        }
     });
 }
 

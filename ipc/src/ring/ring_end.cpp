@@ -72,9 +72,9 @@ RingProgress RingWait<End>::progress(bool sleeps) noexcept {
 
 template <class End>
 bool RingWait<End>::start_slowly(const Start& start) noexcept {
-    if (progress(false) != RingProgress::waiting) return true;
+    over_ = progress(false) != RingProgress::waiting;
+    if (over_) return true;
     end_.flush();  // the peer may wait for just that
-    end_.waiter_ = this;
     begin(start);
     watch();
     static_cast<Scheduler&>(start.context).watch(watch_);  // every Context is a Scheduler

@@ -130,12 +130,16 @@ public:
     }
     /// Gives the place back to the writer, with all that was deferred before it.
     void release() noexcept {
+        WEIR_ASSERT(end_ != nullptr && "a record is released twice");
         end_->publish();
         done();
     }
     /// It was read; the writer gets its place with the next release, or when the reader has to wait. A reader that dies
     /// before that leaves it to its successor.
-    void defer() noexcept { done(); }
+    void defer() noexcept {
+        WEIR_ASSERT(end_ != nullptr && "a record is released twice");
+        done();
+    }
 
 protected:
     /// Its place was passed already.

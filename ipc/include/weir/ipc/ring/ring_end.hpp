@@ -259,8 +259,9 @@ public:
             refuse(Errc::busy);
             return true;
         }
+        end_.waiter_ = this;  // up to take(): a task that is out of credit has others run before that
         if (end_.ready(units_)) [[likely]]
-            return true;
+            return over_ = true;
         return start_slowly(start);
     }
 
