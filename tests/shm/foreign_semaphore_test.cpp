@@ -121,6 +121,38 @@ TEST_CASE("a token that the thread takes for an await that was stopped is kept, 
     });
 }
 
+Task<> gives_up_then_posts(Scheduler&, ForeignSemaphore& semaphore, Instant at, const Made& made) {
+    const auto late = co_await semaphore.acquire().by(at);
+    CHECK_IN_TASK(code_of(late) == Errc::timed_out);
+    WEIR_CO_CHECK(sleep_for(250ms));  // the thread has stopped waiting for this one
+    made.post();
+}
+Task<> comes_at(Scheduler& scheduler, ForeignSemaphore& semaphore, Instant at) {
+    WEIR_CO_CHECK(sleep_until(at));
+    // Simulated deadlines do not wait for the thread.
+    const Instant deadline = on_simulated() ? never : after(scheduler.now(), 30s);
+    for (;;) {
+        const auto got = co_await semaphore.acquire().by(deadline);
+        if (got) co_return;
+        CHECK_IN_TASK(code_of(got) == Errc::busy);  // its predecessor's end is still to come from the kernel
+        WEIR_CO_CHECK(yield());
+    }
+}
+TEST_CASE("a task that begins to wait just as another one gives up gets the next token") {
+    const Made made(0);
+    Running running;
+    ForeignSemaphore semaphore;
+    REQUIRE(semaphore.open(made.name()).has_value());
+    running.must_run([](Scheduler& scheduler, ForeignSemaphore& of, const Made& by) -> Task<> {
+        // Both timers fire in one turn, in one order or the other.
+        const Instant first = after(scheduler.now(), 1ms);
+        WEIR_CO_CHECK(all_of(comes_at(scheduler, of, first), gives_up_then_posts(scheduler, of, first, by)));
+        const Instant second = after(scheduler.now(), 1ms);
+        WEIR_CO_CHECK(
+            all_of(gives_up_then_posts(scheduler, of, second, by), comes_at(scheduler, of, second)));
+    }(*running, semaphore, made));
+}
+
 Task<> takes_at_random(Scheduler&, ForeignSemaphore& semaphore, std::uint32_t random, int& taken, int count) {
     while (taken < count) {
         random = random * 1'664'525U + 1'013'904'223U;

@@ -148,13 +148,17 @@ bool ForeignSemaphoreAcquire::Wait::start(const Start& start) noexcept {
     if (semaphore_.try_acquire()) return true;
     entry->external = true;  // the thread makes it ready
     if (submit_on(*entry, start)) return true;
-    wants_ = true;
+    semaphore_.served_ = this;
     semaphore_.set_wanted(true);
     return false;
 }
 
 Result<void> ForeignSemaphoreAcquire::Wait::take() noexcept {
-    if (wants_) semaphore_.set_wanted(false);
+    // Between its end and this another task may have begun to wait: then the thread is that one's.
+    if (semaphore_.served_ == this) {
+        semaphore_.served_ = nullptr;
+        semaphore_.set_wanted(false);
+    }
     const auto got = outcome();
     if (!got) return failure(got.error());
     return {};

@@ -61,6 +61,8 @@ private:
     EventFd taken_;  // in semaphore mode: tokens that the thread took
     pthread_t thread_{};
     bool started_ = false;
+    const void* served_ =
+        nullptr;  // the await for which the thread was asked; the scheduler's thread alone knows
 
     std::mutex lock_;
     std::condition_variable changed_;
@@ -83,7 +85,6 @@ public:
         static constexpr Pending::Kind kind{"foreign semaphore acquire", &visit_fd};
         ForeignSemaphore& semaphore_;
         std::uint64_t token_ = 0;
-        bool wants_ = false;
     };
 
 private:
