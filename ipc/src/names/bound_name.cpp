@@ -6,6 +6,7 @@
 
 #include "sys/calls.hpp"
 #include "sys/lock_file.hpp"
+#include "sys/ownership.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -48,15 +49,11 @@ Result<Fd> listen_at(const RuntimePath& path, const BoundNameOptions& options) n
         ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) {
         return failure(Error::from_errno(operation, errno));
     }
-    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
-    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
-    if (::lchown(path.c_str(), owner, group) < 0 || ::chmod(path.c_str(), options.mode) < 0 ||
-        ::listen(fd.get(), options.backlog) < 0) {
-        const Error error = Error::from_errno(operation, errno);
-        ::unlink(path.c_str());
-        return failure(error);
-    }
-    return fd;
+    long status = sys::set_ownership(path.c_str(), options.owner, options.group, options.mode);
+    if (status == 0 && ::listen(fd.get(), options.backlog) < 0) status = -errno;
+    if (status == 0) return fd;
+    ::unlink(path.c_str());
+    return failure(Error::from_errno(operation, static_cast<int>(-status)));
 }
 
 }  // namespace

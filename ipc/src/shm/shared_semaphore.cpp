@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Everyone who has a named semaphore open holds a shared lock on its FIFO, which the kernel drops when the process dies.
-// Who gets the exclusive one is alone: it empties the FIFO, puts the initial tokens in, and changes to the shared lock.
-// Killed in between, it leaves a FIFO that nobody has locked, and the next one begins anew.
+// Who gets the exclusive one is alone: it sets owner and mode, empties the FIFO, puts the initial tokens in, and changes
+// to the shared lock. Killed in between, it leaves a FIFO that nobody has locked, and the next one begins anew.
 #include "weir/ipc/shm/shared_semaphore.hpp"
+
+#include "sys/ownership.hpp"
 
 #include <array>
 #include <cerrno>
@@ -32,33 +34,26 @@ bool lock(int fd, short type) noexcept {
     return ::fcntl(fd, F_OFD_SETLK, &whole) == 0;
 }
 
-bool still_at(const char* path, int fd) noexcept {
-    struct stat ours {};
-    struct stat there {};
-    return ::fstat(fd, &ours) == 0 && ::lstat(path, &there) == 0 && ours.st_ino == there.st_ino &&
-           ours.st_dev == there.st_dev;
-}
-
-Result<void> check_and_set(int fd, bool made, const SharedSemaphoreOptions& options) noexcept {
+// True if it is ours to give away and to open to others; an error if it is no FIFO of somebody trusted.
+Result<bool> check(int fd, const SharedSemaphoreOptions& options) noexcept {
     struct stat status {};
     if (::fstat(fd, &status) < 0) return failure(Error::from_errno(opening, errno));
     if (!S_ISFIFO(status.st_mode))
         return failure(Errc::in_use, "shared semaphore open, where something else lies");
-    const bool trusted = status.st_uid == ::geteuid() || status.st_uid == 0 ||
-                         static_cast<std::int64_t>(status.st_uid) == options.owner;
+    const bool ours = status.st_uid == ::geteuid();
+    const bool trusted =
+        ours || status.st_uid == 0 || static_cast<std::int64_t>(status.st_uid) == options.owner;
     if (!trusted) return failure(Errc::in_use, "shared semaphore open, where another user's lies");
-    if (!made) return {};
-    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
-    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
-    const bool takes_owner = options.owner >= 0 || options.group >= 0;
-    if ((takes_owner && ::fchown(fd, owner, group) < 0) || ::fchmod(fd, options.mode) < 0)
-        return failure(Error::from_errno(opening, errno));
-    return {};
+    return ours || ::geteuid() == 0;
 }
 
-Result<void> begin_count(int fd, std::uint32_t initial) noexcept {
+// Done by whoever has it alone, and not by who made it, who may have been killed before it had.
+Result<void> set_up(int fd, bool ours, const SharedSemaphoreOptions& options) noexcept {
+    const long set = ours ? sys::set_ownership(fd, options.owner, options.group, options.mode) : 0;
+    if (set < 0) return failure(Error::from_errno(opening, static_cast<int>(-set)));
     std::array<std::byte, 512> left;
     while (::read(fd, left.data(), left.size()) > 0) {}
+    const std::uint32_t initial = options.initial;
     if (initial > 0 && ::write(fd, tokens.data(), initial) != static_cast<ssize_t>(initial))
         return failure(Error::from_errno(opening, errno));
     if (!lock(fd, F_RDLCK)) return failure(Error::from_errno(opening, errno));
@@ -84,20 +79,19 @@ Result<SharedSemaphore> SharedSemaphore::open(const RuntimeDirectory& directory,
     WEIR_TRY(const RuntimePath path, directory.path_of(name, suffix));
     constexpr timespec pause{.tv_sec = 0, .tv_nsec = 500'000};
     for (int look = 0; look < looks_max; ++look) {
-        const bool made = ::mkfifo(path.c_str(), S_IRUSR | S_IWUSR) == 0;
-        if (!made && errno != EEXIST) return failure(Error::from_errno(opening, errno));
+        if (::mkfifo(path.c_str(), S_IRUSR | S_IWUSR) < 0 && errno != EEXIST)
+            return failure(Error::from_errno(opening, errno));
         Fd fd(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW));
         if (!fd && errno == ENOENT) continue;  // unlinked meanwhile
         if (!fd && (errno == ELOOP || errno == ENXIO || errno == EISDIR))
             return failure(Errc::in_use, "shared semaphore open, where something else lies");
         if (!fd) return failure(Error::from_errno(opening, errno));
-        const auto checked = check_and_set(fd.get(), made, options);
-        if (!checked) return failure(checked.error());
+        WEIR_TRY(const bool ours, check(fd.get(), options));
         const bool alone = lock(fd.get(), F_WRLCK);
         if (alone || lock(fd.get(), F_RDLCK)) {
-            if (!still_at(path.c_str(), fd.get())) continue;
+            if (!sys::still_at(path.c_str(), fd.get())) continue;
             if (alone) {
-                const auto begun = begin_count(fd.get(), options.initial);
+                const auto begun = set_up(fd.get(), ours, options);
                 if (!begun) return failure(begun.error());
             }
             return SharedSemaphore(std::move(fd), true);

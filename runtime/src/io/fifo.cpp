@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weir/io/fifo.hpp"
 
+#include "sys/ownership.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
@@ -44,14 +46,6 @@ Fd open_end(const char* path, int access, bool made) noexcept {
     return fd;
 }
 
-// Whether `path` still names the FIFO that `fd` is, and not one that somebody put in its place.
-bool still_at(const char* path, int fd) noexcept {
-    struct stat ours {};
-    struct stat there {};
-    return ::fstat(fd, &ours) == 0 && ::lstat(path, &there) == 0 && ours.st_ino == there.st_ino &&
-           ours.st_dev == there.st_dev;
-}
-
 bool is_something_else(const char* path) noexcept {
     struct stat status {};
     return ::stat(path, &status) == 0 && !S_ISFIFO(status.st_mode);
@@ -90,13 +84,9 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
     if (!made && status.st_uid != ::geteuid() && status.st_uid != 0) {
         return failure(Errc::in_use, "fifo create, where another user's FIFO lies");
     }
-    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
-    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
-    const bool takes_owner = options.owner >= 0 || options.group >= 0;
     // Through the descriptor, so that it is the FIFO we hold whatever happens to the path.
-    if ((takes_owner && ::fchown(fd.get(), owner, group) < 0) || ::fchmod(fd.get(), options.mode) < 0) {
-        return failure(Error::from_errno(operation, errno));
-    }
+    const long set = sys::set_ownership(fd.get(), options.owner, options.group, options.mode);
+    if (set < 0) return failure(Error::from_errno(operation, static_cast<int>(-set)));
     if (options.keep_open) {
         reader.kept_open_ = open_end(name, O_WRONLY, false);
         if (!reader.kept_open_) return failure(Error::from_errno(operation, errno));
@@ -130,7 +120,7 @@ int FifoReader::release() noexcept {
 }
 
 void FifoReader::close() noexcept {
-    if (removes_ && still_at(path_.c_str(), Handle::fd())) ::unlink(path_.c_str());
+    if (removes_ && sys::still_at(path_.c_str(), Handle::fd())) ::unlink(path_.c_str());
     removes_ = false;
     Handle::close();
     kept_open_.close();

@@ -6,6 +6,8 @@
 // only then: a privileged process may go beyond them.
 #include "weir/io/message_queue.hpp"
 
+#include "sys/ownership.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -69,11 +71,8 @@ Error why_not_made(int error, const MessageQueueOptions& options) noexcept {
 }
 
 Result<void> set_owner_and_mode(int fd, const MessageQueueOptions& options) noexcept {
-    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
-    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
-    const bool takes_owner = options.owner >= 0 || options.group >= 0;
-    if ((takes_owner && ::fchown(fd, owner, group) < 0) || ::fchmod(fd, options.mode) < 0)
-        return failure(Error::from_errno(creating, errno));
+    const long set = sys::set_ownership(fd, options.owner, options.group, options.mode);
+    if (set < 0) return failure(Error::from_errno(creating, static_cast<int>(-set)));
     return {};
 }
 
@@ -215,7 +214,7 @@ QueueReceive::Wait::Wait(QueueReceive&& receive) noexcept
 }
 
 bool QueueReceive::Wait::start(const Start& start) noexcept {
-    if (message_.size < queue_.message_size()) {
+    if (queue_ && message_.size < queue_.message_size()) {
         set_error({.code = Errc::too_large,
                    .operation = "message queue receive, message size for this buffer",
                    .a = queue_.message_size(),

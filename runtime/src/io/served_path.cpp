@@ -7,6 +7,7 @@
 #include "io/unix_address.hpp"
 #include "sys/calls.hpp"
 #include "sys/lock_file.hpp"
+#include "sys/ownership.hpp"
 
 #include <cerrno>
 #include <ctime>
@@ -79,14 +80,10 @@ Result<void> bind_path(int fd, const BoundedPath& path, const PathOptions& optio
     // umask took.
     if (::fchmod(fd, options.mode) < 0 || ::bind(fd, generic(address), sizeof(address)) < 0)
         return failure(Error::from_errno(operation, errno));
-    const auto owner = options.owner < 0 ? static_cast<uid_t>(-1) : static_cast<uid_t>(options.owner);
-    const auto group = options.group < 0 ? static_cast<gid_t>(-1) : static_cast<gid_t>(options.group);
-    if (::lchown(path.c_str(), owner, group) < 0 || ::chmod(path.c_str(), options.mode) < 0) {
-        const Error error = Error::from_errno(operation, errno);
-        ::unlink(path.c_str());
-        return failure(error);
-    }
-    return {};
+    const long set = sys::set_ownership(path.c_str(), options.owner, options.group, options.mode);
+    if (set >= 0) return {};
+    ::unlink(path.c_str());
+    return failure(Error::from_errno(operation, static_cast<int>(-set)));
 }
 
 }  // namespace

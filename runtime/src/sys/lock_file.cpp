@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "sys/lock_file.hpp"
 
+#include "sys/ownership.hpp"
+
 #include <cerrno>
 #include <climits>
 #include <csignal>
@@ -38,13 +40,6 @@ std::uint64_t holder_of(int fd) noexcept {
     return 0;
 }
 
-bool still_at(int fd, const char* path) noexcept {
-    struct stat held {};
-    struct stat there {};
-    return ::fstat(fd, &held) == 0 && ::lstat(path, &there) == 0 && held.st_ino == there.st_ino &&
-           held.st_dev == there.st_dev;
-}
-
 }  // namespace
 
 Result<Fd> take_lock(const char* path, const char* operation) noexcept {
@@ -60,7 +55,7 @@ Result<Fd> take_lock(const char* path, const char* operation) noexcept {
             if (errno != EAGAIN && errno != EACCES) return failure(Error::from_errno(operation, errno));
             return failure(Errc::in_use, operation, holder_of(fd.get()));
         }
-        if (!still_at(fd.get(), file)) continue;  // its last holder removed it meanwhile
+        if (!still_at(file, fd.get())) continue;  // its last holder removed it meanwhile
         // A rival of the same user must be able to open it, to learn who we are, whatever the umask took.
         if (::fchmod(fd.get(), 0600) < 0) return failure(Error::from_errno(operation, errno));
         char text[24];

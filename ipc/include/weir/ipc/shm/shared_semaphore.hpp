@@ -23,9 +23,9 @@
 
 namespace weir::ipc {
 
-/// How a named semaphore is made.
+/// How a named semaphore is set up, by whoever opens it while nobody else has it open.
 struct SharedSemaphoreOptions {
-    std::uint32_t initial = 0;  ///< tokens, set by whoever opens it while nobody else has it open
+    std::uint32_t initial = 0;  ///< tokens
     mode_t mode = 0600;         ///< of the FIFO, exactly; both reading and writing are needed
     std::int64_t owner = -1;    ///< uid; -1: as it comes
     std::int64_t group = -1;    ///< gid; -1: as it comes
@@ -48,7 +48,8 @@ public:
     static Result<SharedSemaphore> adopt(int fd) noexcept;
 
     /// Opens DIRECTORY/NAME.sem, made if it is not there. The count lives as long as any process has it open; who opens
-    /// it first sets the initial one, and so does the next one after a crash of all. It holds at least 4,096 tokens, and
+    /// it first sets the initial one, and owner, group and mode if it is theirs, and so does the next one after a crash of
+    /// all. It holds at least 4,096 tokens, and
     /// 61,440 where the system gives a pipe its usual size. Waits a moment (up to 100 ms) for another process that is
     /// just setting the count. Errors: in_use (something else lies there, or another user's who is neither root nor
     /// Options::owner; or that process does not come to an end), too_large (path; initial), not_found, denied, no_files.
