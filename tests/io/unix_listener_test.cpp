@@ -429,10 +429,28 @@ TEST_CASE("accept pauses while no descriptor is left, then goes on with the same
     });
 }
 
-Task<> waits_before_files_end(Scheduler& scheduler, UnixListener& listener, std::string_view path) {
-    static_cast<void>(path);
-    WEIR_CO_CHECK(says_who(scheduler, listener));
+Task<> is_turned_away(Scheduler&, UnixListener& listener) {
+    const auto second = co_await listener.accept();
+    CHECK_IN_TASK(code_of(second) == Errc::busy);
 }
+TEST_CASE("a second acceptor is told busy also while the first one pauses") {
+    for_each_seed([](std::uint64_t seed) {
+        const TemporaryDirectory directory;
+        const std::string path = directory / "s";
+        Running running(seed);
+        auto listener = UnixListener::bind(path);
+        REQUIRE(listener.has_value());
+        const Fd client = plain_client(path);
+        REQUIRE(client);
+        FilesUsedUp files;
+        std::optional<Errc> first;
+        running.must_run([](Scheduler& scheduler, UnixListener& from, std::optional<Errc>& seen) -> Task<> {
+            WEIR_CO_CHECK(all_of(accept_until(scheduler, from, seen), is_turned_away(scheduler, from)));
+        }(*running, *listener, first));
+        CHECK(first == Errc::timed_out);
+    });
+}
+
 Task<> uses_up_then_frees(Scheduler&, Fd& client, const std::string& path) {
     std::optional<FilesUsedUp> files;
     WEIR_CO_CHECK(sleep_for(1ms));  // the acceptor waits in the kernel
@@ -452,8 +470,7 @@ TEST_CASE("an acceptor that already waits pauses the same way") {
         Fd client;
         running.must_run(
             [](Scheduler& scheduler, UnixListener& from, Fd& to, const std::string& where) -> Task<> {
-                WEIR_CO_CHECK(all_of(waits_before_files_end(scheduler, from, where),
-                                     uses_up_then_frees(scheduler, to, where)));
+                WEIR_CO_CHECK(all_of(says_who(scheduler, from), uses_up_then_frees(scheduler, to, where)));
             }(*running, *listener, client, path));
     });
 }

@@ -158,7 +158,7 @@ DescriptorEntry* DescriptorTable::take(int fd, bool nonblocking) noexcept {
     entry->untried = 0;
     entry->foreign = false;
     entry->external = false;
-    entry->held[0] = entry->held[1] = false;
+    entry->held = 0;
     entry->sharers = 0;
     if (++count_ > peak_) peak_ = count_;
     return entry;

@@ -182,12 +182,7 @@ bool OperationWait::submit_on(DescriptorEntry& bound, const Start& start) noexce
 
 bool OperationWait::again() noexcept {
     Backend& backend = static_cast<Scheduler&>(context()).backend();
-    if (entry->busy_in(direction())) {
-        // Between two tries of ours another task began to wait here.
-        refused_ = Errc::busy;
-        result = -EBUSY;
-        return true;
-    }
+    WEIR_ASSERT(!entry->busy_in(direction()));  // it was held between two tries of ours
     result = backend.attempt(*this);
     if (result != -EAGAIN) return true;
     const long submitted = backend.submit(*this);
@@ -205,7 +200,7 @@ void OperationWait::refuse_submission(long submitted) noexcept {
 
 void OperationWait::set_yielding(bool yielding) noexcept {
     yielding_ = yielding;
-    entry->held[static_cast<unsigned>(direction())] = yielding;
+    entry->hold(direction(), yielding);
 }
 
 Result<std::size_t> OperationWait::outcome(std::uint64_t moved) const noexcept {
@@ -239,19 +234,25 @@ void OperationWait::stopped(Stoppable& self) noexcept {
     static_cast<Scheduler&>(wait.context()).backend().cancel(wait);
 }
 
+// The direction stays ours, so that nobody comes between and the handle is not closed meanwhile. (Opening has none yet.)
+void PausingWait::set_pausing(bool pausing) noexcept {
+    pausing_ = pausing;
+    if (entry != nullptr) entry->hold(direction(), pausing);
+}
+
 void PausingWait::pause(Duration span) noexcept {
-    pausing_ = true;
+    set_pausing(true);
     context().timers.arm(alarm_, after(context().now(), span));
 }
 
 void PausingWait::Alarm::fire(Timer& timer) noexcept {
     PausingWait& wait = static_cast<Alarm&>(timer).wait;
-    wait.pausing_ = false;
+    wait.set_pausing(false);
     if (wait.resume_(wait)) wait.complete();
 }
 
 void PausingWait::stop_pausing() noexcept {
-    pausing_ = false;
+    set_pausing(false);
     context().timers.disarm(alarm_);
     result = -ECANCELED;
     complete();

@@ -30,7 +30,7 @@ bool ForeignReadiness::Wait::start(const Start& start) noexcept {
     entry = shared;
     scheduler_ = &scheduler;
     generation_ = shared->generation;
-    if (entry->waiting_in(direction()) != nullptr) {
+    if (entry->busy_in(direction())) {
         refuse(Errc::busy);
         return true;
     }

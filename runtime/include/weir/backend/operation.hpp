@@ -34,7 +34,7 @@ struct DescriptorEntry {
     std::uint8_t untried = 0;    ///< the backend's own note: reads that it does not try before it queues them
     bool foreign = false;        ///< no handle's: exists for callers of readable()/writable() alone
     bool external = false;       ///< other threads may make it ready (for the simulated backend)
-    bool held[2] = {};           ///< an operation goes on here after others had their turn; by Direction
+    std::uint8_t held = 0;       ///< an operation pauses here and goes on soon; a bit for each Direction
     std::uint16_t sharers = 0;   ///< awaits of readable()/writable() that have not ended
     Operation* waiting[2] = {};  ///< submitted, not yet done; indexed by Direction
     DescriptorEntry* next_free = nullptr;
@@ -45,7 +45,12 @@ struct DescriptorEntry {
     /// Somebody waits in this direction, or goes on there soon.
     [[nodiscard]] bool busy_in(Direction direction) const noexcept {
         const auto index = static_cast<unsigned>(direction);
-        return waiting[index] != nullptr || held[index];
+        return waiting[index] != nullptr || ((held >> index) & 1U) != 0;
+    }
+    /// Keeps the direction for an operation that is not submitted just now.
+    void hold(Direction direction, bool on) noexcept {
+        const auto bit = static_cast<std::uint8_t>(1U << static_cast<unsigned>(direction));
+        held = static_cast<std::uint8_t>(on ? held | bit : held & ~bit);
     }
     [[nodiscard]] bool busy() const noexcept { return busy_in(Direction::in) || busy_in(Direction::out); }
 };

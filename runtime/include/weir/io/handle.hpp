@@ -133,7 +133,7 @@ private:
 };
 
 /// An operation that the kernel may turn away for a while without a way to wait for better times (a full backlog, no
-/// free descriptor): it pauses on a timer and tries again.
+/// free descriptor): it pauses on a timer and tries again. Its direction is taken meanwhile.
 class PausingWait : public OperationWait {
 protected:
     /// Called after each pause; true if it is over, with `result` set.
@@ -152,6 +152,7 @@ private:
         static void fire(Timer& timer) noexcept;
         PausingWait& wait;
     };
+    void set_pausing(bool pausing) noexcept;
     void stop_pausing() noexcept;
 
     Alarm alarm_;
