@@ -131,6 +131,21 @@ TEST_CASE("the first to open a named semaphore sets its count, and so does the n
     CHECK(again.value() == 5U);
 }
 
+TEST_CASE("a named semaphore whose maker was killed at once is set up by the next one") {
+    const Place place;
+    const auto path = place.temporary / "press~free.sem";
+    REQUIRE(::mkfifo(path.c_str(), 0600) == 0);  // all that it came to
+    const auto open = SharedSemaphore::open(place.directory, semaphore_name, {.initial = 3, .mode = 0660});
+    REQUIRE(open.has_value());
+    CHECK(mode_of(path) == 0660);
+    CHECK(open->value() == 3U);
+    // Who comes while it is open changes nothing.
+    const auto second = SharedSemaphore::open(place.directory, semaphore_name, {.initial = 9, .mode = 0600});
+    REQUIRE(second.has_value());
+    CHECK(mode_of(path) == 0660);
+    CHECK(second->value() == 3U);
+}
+
 TEST_CASE("a named semaphore has the mode asked for, and unlinking removes its name alone") {
     const Place place;
     auto open = SharedSemaphore::open(place.directory, semaphore_name, {.initial = 1, .mode = 0660});

@@ -132,7 +132,7 @@ public:
             free_those_that_ended();
     }
     [[nodiscard]] bool closing() const noexcept { return closing_ != nullptr; }
-    /// Operations in flight of slots that are open: no task waits for these.
+    /// Operations in flight, of slots that are closing too: no task waits for these.
     [[nodiscard]] std::size_t watching() const noexcept { return watching_; }
 
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
