@@ -244,8 +244,12 @@ def main() -> int:
                 if kills % SUPERVISOR_EVERY == SUPERVISOR_EVERY - 1:
                     system.await_announcements(1)
                     # What waits in the queue is told by the alarm server before it follows the supervisor: at this
-                    # moment there has to be one.
-                    await_truth("an alarm server", lambda: client.connected)
+                    # moment there has to be one, and not one that is still about to hear of what was before it.
+                    said = set(system.said.announcements())
+                    await_truth(
+                        "an alarm server that has caught up",
+                        lambda: client.connected and said <= set(client.heard.announcements()),
+                    )
                     system.await_end(signal.SIGKILL)
                     kills += 1
                     lost |= system.lost()

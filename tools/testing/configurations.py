@@ -63,7 +63,7 @@ CONFIGURATIONS = {
         Configuration(
             "aarch64",
             "64-bit ARM under user-mode emulation",
-            options=STRICT,
+            options=STRICT + ("-Ddebug=false",),
             triplet="aarch64-linux-gnu",
             purposes=("build", "tests", "arm"),
             slowness=5,
@@ -72,7 +72,7 @@ CONFIGURATIONS = {
         Configuration(
             "armhf",
             "32-bit ARM with 64-bit time_t under user-mode emulation",
-            options=STRICT,
+            options=STRICT + ("-Ddebug=false",),
             triplet="arm-linux-gnueabihf",
             purposes=("build", "tests", "arm"),
             slowness=5,
