@@ -10,6 +10,7 @@ Programs of one name run at the same time, in one new folder, which is also thei
 when they have ended. PROGRAM prints EXPECTED/PROGRAM.txt, given EXPECTED/PROGRAM.input where there is one. NAME!REASON is
 an example that was not built.
 """
+import fcntl
 import os
 import pathlib
 import shlex
@@ -70,6 +71,7 @@ def main() -> int:
     expected = pathlib.Path(sys.argv[1])
     paths = {pathlib.Path(path).name: pathlib.Path(path).resolve() for path in sys.argv[split + 1 :]}
     passed = failed = skipped = 0
+    turn = os.open(expected, os.O_RDONLY)
     for example in sys.argv[2:split]:
         if "=" not in example:
             name, reason = example.split("!", 1)
@@ -77,7 +79,10 @@ def main() -> int:
             skipped += 1
             continue
         name, programs = example.split("=", 1)
+        # A message queue has one name for the whole machine, and this runs for two backends at the same time.
+        fcntl.flock(turn, fcntl.LOCK_EX)
         wrong, absent = run([paths[program] for program in programs.split(",")], expected)
+        fcntl.flock(turn, fcntl.LOCK_UN)
         if absent:
             print(f"skipped: {name}: {absent}")
             skipped += 1

@@ -53,14 +53,13 @@ private:
 class Peer {
 public:
     Peer(const Made& semaphore, const char* what, int count) {
+        skip_where_it_cannot_run();
         std::string name = semaphore.name();
         std::string verb = what;
         std::string number = std::to_string(count);
         std::string program = WEIR_FOREIGN_SEMAPHORE_PEER;
         char* const arguments[] = {program.data(), name.data(), verb.data(), number.data(), nullptr};
-        const int error = ::posix_spawn(&pid_, program.c_str(), nullptr, nullptr, arguments, environ);
-        if (error == ENOEXEC) skip("this kernel cannot run the program of another architecture");
-        REQUIRE(error == 0);
+        REQUIRE(::posix_spawn(&pid_, program.c_str(), nullptr, nullptr, arguments, environ) == 0);
     }
     Peer(const Peer&) = delete;
     Peer& operator=(const Peer&) = delete;
@@ -74,6 +73,23 @@ public:
     }
 
 private:
+    // Without arguments it ends with a status of its own. Where an emulator runs this test the kernel may not know the
+    // program's architecture, and the emulator tells of that by the child's status alone.
+    static void skip_where_it_cannot_run() {
+        constexpr int says_usage = 2;
+        std::string program = WEIR_FOREIGN_SEMAPHORE_PEER;
+        char* const arguments[] = {program.data(), nullptr};
+        pid_t pid = -1;
+        int status = -1;
+        const int error = ::posix_spawn(&pid, program.c_str(), nullptr, nullptr, arguments, environ);
+        if (error == 0) ::waitpid(pid, &status, 0);
+        const bool ran = error == 0 && WIFEXITED(status) && WEXITSTATUS(status) == says_usage;
+        const bool cannot =
+            error == ENOEXEC || (error == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127);
+        if (cannot) skip("this kernel cannot run the program of another architecture");
+        REQUIRE(ran);
+    }
+
     pid_t pid_ = -1;
 };
 
