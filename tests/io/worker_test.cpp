@@ -211,7 +211,8 @@ Task<> leaves_it_behind(Scheduler&, Worker& worker, Gate& gate) {
                                   return Token();
                               })
                               .within(1ms);
-        CHECK_IN_TASK(code_of(late) == Errc::timed_out);
+        // One that a thread took in time, but that has not come to say so yet, still has the slot.
+        CHECK_IN_TASK((code_of(late) == Errc::timed_out || code_of(late) == Errc::overflow));
     }
     // Its slot is taken until it ends, and no longer.
     CHECK_IN_TASK(worker.calls() == 1);

@@ -4,6 +4,7 @@
 #include "sys/calls.hpp"
 
 #include "support/catch.hpp"
+#include "support/cut_descriptors.hpp"
 #include "support/skip.hpp"
 
 #include <array>
@@ -24,6 +25,7 @@ namespace {
 using namespace weir;
 using sys::DescriptorMessage;
 using sys::PlainMessage;
+using weir::test::kernel_tells_of_cut_descriptors;
 using weir::test::skip;
 
 struct Ends {
@@ -46,26 +48,6 @@ long send_with(const Fd& fd, std::string_view text, std::span<const int> descrip
     DescriptorMessage message(text.data(), text.size());
     message.attach(descriptors);
     return sys::send_message(fd.get(), message.header());
-}
-
-/// Asked by plain system calls. qemu's user mode forgets to tell.
-bool kernel_tells_of_cut_descriptors() {
-    const Ends ends(SOCK_SEQPACKET);
-    const std::array<int, 2> sent{ends.one.get(), ends.other.get()};
-    REQUIRE(send_with(ends.one, "x", sent) == 1);
-    char byte = 0;
-    ::iovec part{.iov_base = &byte, .iov_len = 1};
-    alignas(::cmsghdr) std::array<unsigned char, CMSG_SPACE(sizeof(int))> room{};
-    ::msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = room.data();
-    header.msg_controllen = CMSG_LEN(sizeof(int));
-    REQUIRE(::recvmsg(ends.other.get(), &header, MSG_CMSG_CLOEXEC) == 1);
-    int received = -1;
-    std::memcpy(&received, room.data() + CMSG_LEN(0), sizeof(received));
-    const Fd taken(received);
-    return (header.msg_flags & MSG_CTRUNC) != 0;
 }
 
 TEST_CASE("descriptors travel with the bytes, close-on-exec, as many as there is room for") {
