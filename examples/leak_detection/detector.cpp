@@ -302,7 +302,8 @@ Task<> take_samples(Scheduler& scheduler) {
 Task<> attach(Scheduler& scheduler) {
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(detector.options.directory));
     for (;;) {
-        auto ring = co_await SampleReader::open(scheduler, sample_ring, {.directory = &directory});
+        auto ring = co_await SampleReader::open(
+            scheduler, sample_ring, {.server_uid = detector.options.peer_user, .directory = &directory});
         if (ring) {
             detector.ring = std::move(*ring);
             break;
@@ -333,11 +334,13 @@ Task<> serve_acquisition(Scheduler& scheduler) {
 
 Task<> serve_samples(Scheduler& scheduler) {
     const RuntimePath path{detector.options.directory, answers_name};
-    WEIR_CO_TRY(auto listener, weir::UnixListener::bind(path.view(), {.mode = 0600, .backlog = 4}));
+    WEIR_CO_TRY(auto listener, weir::UnixListener::bind(
+                                   path.view(), {.mode = mode_for_peer(detector.options), .backlog = 4}));
     for (;;) {
         WEIR_CO_TRY(detector.peer, listener.accept());
         const auto credentials = detector.peer.peer();
-        if (!credentials || (credentials->uid != ::geteuid() && credentials->uid != 0)) continue;
+        if (!credentials || (credentials->uid != trusted_user(detector.options) && credentials->uid != 0))
+            continue;
         const auto served = co_await serve_acquisition(scheduler);
         detector.ring.close();
         detector.peer.close();

@@ -41,6 +41,9 @@ Task<> connect(Scheduler&, AcquisitionState& state, Link& link) {
     const RuntimePath path{state.options.directory, answers_name};
     for (;;) {
         auto stream = co_await weir::UnixStream::connect(path.view());
+        const auto peer = stream ? stream->peer() : weir::failure(stream.error());
+        if (peer && peer->uid != trusted_user(state.options) && peer->uid != 0)
+            co_return co_await weir::fail(weir::Errc::denied, "a detector of another user", peer->uid);
         if (stream) {
             link.stream = std::move(*stream);
             link.reader = RecordReader{};
@@ -147,8 +150,10 @@ Task<> run_link(Scheduler& scheduler, AcquisitionState& state) {
     Link& link = link_now;
     WEIR_CO_CHECK(state.ordered.wait());
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(state.options.directory));
-    WEIR_CO_TRY(link.ring, SampleWriter::create(scheduler, sample_ring,
-                                                {.slots = sample_slots, .link = {.directory = &directory}}));
+    WEIR_CO_TRY(link.ring, SampleWriter::create(
+                               scheduler, sample_ring,
+                               {.slots = sample_slots,
+                                .link = {.mode = mode_for_peer(state.options), .directory = &directory}}));
     const auto outcome =
         co_await weir::first_of(run_answers(scheduler, state, link), run_samples(scheduler, state, link));
     link.ring = SampleWriter{};

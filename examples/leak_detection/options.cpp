@@ -68,6 +68,17 @@ bool take_user(const char* value, Options& options) {
     return *value != '\0';
 }
 
+bool take_user_base(const char* value, Options& options) {
+    options.user_base = number<std::uint32_t>(value);
+    return options.user_base && *options.user_base >= 1 && *options.user_base <= 4'000'000'000;
+}
+
+bool take_peer_user(const char* value, Options& options) {
+    const auto taken = number<std::uint32_t>(value);
+    options.peer_user = taken ? static_cast<std::int64_t>(*taken) : -1;
+    return taken.has_value();
+}
+
 bool take_directory(const char* value, Options& options) {
     options.directory = value;
     return *value == '/';
@@ -150,11 +161,13 @@ constexpr std::array options_known{
     Option{"--score", "the paths of 1 to 64 labelled recordings", take_score_file, Option::Kind::many_values},
     Option{"--config", "the path of a file of settings", take_config},
     Option{"--user", "a user's name or number", take_user},
+    Option{"--user-base", "a user's number from 1 to 4000000000", take_user_base},
     Option{"--listen", "the number of an IPv4 or IPv6 address", take_listen},
     Option{"--page-port", "a port from 0 to 65535", take_page_port},
     Option{"--alarm-port", "a port from 0 to 65535", take_alarm_port},
     Option{"--directory", "an absolute path", take_directory, Option::Kind::between_programs},
     Option{"--number", "a whole number below 64", take_number, Option::Kind::between_programs},
+    Option{"--peer-user", "a user's number", take_peer_user, Option::Kind::between_programs},
     Option{"--descriptor", "a descriptor of 3 or more", take_descriptor, Option::Kind::between_programs},
     Option{"--page-descriptor", "a descriptor of 3 or more", take_page_descriptor,
            Option::Kind::between_programs},
@@ -232,7 +245,8 @@ std::string_view options_help() {
            "  --listen ADDRESS   where page and alarms are served by TCP (127.0.0.1)\n"
            "  --page-port N      the page's port (0: any that is free)\n"
            "  --alarm-port N     the alarms' port (0: any that is free)\n"
-           "  --user NAME        as root: whom the other processes become (nobody)\n"
+           "  --user NAME        as root: the one user that all other processes become\n"
+           "  --user-base N      as root: or the first of the three that they become (61000)\n"
            "  --backend NAME     which of weir's backends to use\n"
            "  --help             this text\n";
 }

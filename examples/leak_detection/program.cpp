@@ -2,10 +2,12 @@
 #include "program.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace leak {
@@ -61,7 +63,22 @@ bool parent_is_gone() {
 }
 
 void leave_directory(const char* directory) {
-    ::rmdir(directory);
+    struct stat status {};
+    const bool shared = ::stat(directory, &status) == 0 && (status.st_mode & S_ISVTX) != 0;
+    if (shared && status.st_uid != ::geteuid()) return;  // its owner does
+    constexpr int tries_max = 200;
+    for (int tried = 0; tried < (shared ? tries_max : 1); ++tried) {
+        if (::rmdir(directory) == 0 || (errno != ENOTEMPTY && errno != EEXIST)) return;
+        if (shared) ::usleep(10'000);
+    }
+}
+
+uid_t trusted_user(const Options& options) {
+    return options.peer_user >= 0 ? static_cast<uid_t>(options.peer_user) : ::geteuid();
+}
+
+mode_t mode_for_peer(const Options& options) {
+    return options.peer_user >= 0 ? 0660 : 0600;
 }
 
 void add_source(CommandLine& line, const Options& options) {

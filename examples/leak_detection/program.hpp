@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <span>
 #include <string_view>
+#include <sys/types.h>
 
 namespace leak {
 
@@ -95,8 +96,15 @@ void begin_command_line(CommandLine& line, std::string_view program);
 void remember_parent();
 bool parent_is_gone();
 
-/// For the last process that leaves a runtime directory whose supervisor was killed: removes it if it is empty.
+/// For a process that leaves a runtime directory whose supervisor was killed: removes it if it is empty.
+/// Where the directory is ours and others may lie in it, waits up to two seconds for them to remove what is theirs.
 void leave_directory(const char* directory);
+
+/// Who may be at the other end of what lies between acquisition and detector, besides root: `--peer-user`, or our own
+/// user.
+uid_t trusted_user(const Options& options);
+/// The mode of what lies there: a peer that is another user shares our group.
+mode_t mode_for_peer(const Options& options);
 
 /// The options that say what the loop is: for a sensor, and for who starts it.
 void add_source(CommandLine& line, const Options& options);

@@ -36,8 +36,6 @@ bool is_accessible(int directory, const char* path, const RunAs& run_as) {
     return accessible && back;
 }
 
-}  // namespace
-
 RuntimeError choose_user(const char* name, RunAs& run_as) {
     RuntimeError error;
     run_as = {.changes = false, .user = ::geteuid(), .group = ::getegid()};
@@ -67,6 +65,26 @@ RuntimeError choose_user(const char* name, RunAs& run_as) {
     return error;
 }
 
+}  // namespace
+
+RuntimeError choose_users(const char* name, std::optional<std::uint32_t> base, Users& users) {
+    RuntimeError error;
+    if (base && name != nullptr) return error.append("--user-base cannot be combined with --user");
+    if (base && ::geteuid() != 0) return error.append("--user-base: only root can become other users");
+    users = Users{};
+    if (::geteuid() != 0 || name != nullptr) {
+        error = choose_user(name, users.acquisition);
+        users.detector = users.alarm_server = users.acquisition;
+        return error;
+    }
+    const uid_t first = base.value_or(user_base_default);
+    users.apart = true;
+    users.acquisition = {.changes = true, .user = first, .group = first};
+    users.detector = {.changes = true, .user = first + 1, .group = first};
+    users.alarm_server = {.changes = true, .user = first + 2, .group = first + 2};
+    return error;
+}
+
 RuntimeError check_program(const char* directory, const char* program, const RunAs& run_as) {
     const int fd = ::open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return failed("opening", directory);
@@ -78,7 +96,7 @@ RuntimeError check_program(const char* directory, const char* program, const Run
     return error.append(": make them accessible, or name another --user");
 }
 
-RuntimeError RuntimeDirectory::choose_path(const RunAs& run_as) {
+RuntimeError RuntimeDirectory::choose_path(const Users& users) {
     const char* const base = ::getauxval(AT_SECURE) == 0 ? std::getenv("WEIR_RUNTIME_DIR") : nullptr;
     if (base == nullptr || *base == '\0') {
         std::strcpy(path_, "/tmp/weir-leak-XXXXXX");
@@ -96,22 +114,28 @@ RuntimeError RuntimeDirectory::choose_path(const RunAs& run_as) {
     } else if (errno != EEXIST) {
         return failed("making", base);
     }
-    if (is_accessible(AT_FDCWD, base, run_as)) return {};
-    return RuntimeError{"user "}
-        .append(run_as.user)
-        .append(" cannot enter ")
-        .append(base)
-        .append(" (WEIR_RUNTIME_DIR): make it searchable, or name another --user");
+    for (const RunAs& run_as : {users.acquisition, users.detector, users.alarm_server}) {
+        if (is_accessible(AT_FDCWD, base, run_as)) continue;
+        return RuntimeError{"user "}
+            .append(run_as.user)
+            .append(" cannot enter ")
+            .append(base)
+            .append(" (WEIR_RUNTIME_DIR): make it searchable, or name another --user");
+    }
+    return {};
 }
 
-RuntimeError RuntimeDirectory::open(const RunAs& run_as) {
-    auto error = choose_path(run_as);
-    if (error.empty()) error = take_lock(run_as);
+RuntimeError RuntimeDirectory::open(const Users& users) {
+    auto error = choose_path(users);
+    if (error.empty()) error = take_lock(users);
     if (!error.empty()) path_[0] = '\0';
     return error;
 }
 
-RuntimeError RuntimeDirectory::take_lock(const RunAs& run_as) {
+RuntimeError RuntimeDirectory::take_lock(const Users& users) {
+    const uid_t owner = users.alarm_server.user;
+    const gid_t group = users.acquisition.group;
+    const mode_t mode = users.apart ? 01770 : 0700;
     constexpr int tries_max = 100;
     for (int attempt = 0; attempt < tries_max; ++attempt) {
         if (attempt > 0) ::usleep(20'000);
@@ -127,10 +151,10 @@ RuntimeError RuntimeDirectory::take_lock(const RunAs& run_as) {
             continue;
         }
         lock_ = fd;
-        const bool ours = held.st_uid == ::geteuid() || held.st_uid == run_as.user;
+        const bool ours = held.st_uid == ::geteuid() || held.st_uid == owner;
         if (!ours) return RuntimeError{path_}.append(" belongs to somebody else");
-        const bool owned = ::geteuid() != 0 || ::fchown(fd, run_as.user, run_as.group) == 0;
-        if (!owned || ::fchmod(fd, 0700) < 0) return failed("preparing", path_);
+        const bool owned = ::geteuid() != 0 || ::fchown(fd, owner, group) == 0;
+        if (!owned || ::fchmod(fd, mode) < 0) return failed("preparing", path_);
         sweep();
         return {};
     }

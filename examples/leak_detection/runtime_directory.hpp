@@ -5,6 +5,10 @@
 // $WEIR_RUNTIME_DIR/leak_detection if that variable is set, else a fresh directory /tmp/weir-leak-XXXXXX. It is private
 // (0700) and belongs to the user that the other processes run as.
 //
+// Where each runs as a user of its own, it belongs to the alarm server's, which is the last to leave and then removes
+// it, and to the group that acquisition and detector share; its mode is 1770. So acquisition and detector, and nobody
+// else, reach what has that group, and cannot remove each other's.
+//
 // One system at a time uses it: the directory itself is locked, which is safe because nobody else can open it. The
 // supervisor hands the locked descriptor to acquisition, detector and alarm server, so the lock is free only when the
 // last of them has ended: the next supervisor waits for what a killed one left running, then removes what it left lying.
@@ -12,6 +16,8 @@
 
 #include "bounded_text.hpp"
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 #include <sys/types.h>
 
@@ -26,9 +32,19 @@ struct RunAs {
 
 using RuntimeError = BoundedText<400>;
 
-/// Reads `--user`, `nobody` by default. Without privileges it gives ourselves, whatever is asked for by name must be
-/// ourselves too. Gives an empty text, or what is wrong.
-RuntimeError choose_user(const char* name, RunAs& run_as);
+struct Users {
+    bool apart = false;  // each has its own
+    RunAs acquisition;   // and its sensors
+    RunAs detector;
+    RunAs alarm_server;
+};
+
+inline constexpr std::uint32_t user_base_default = 61'000;  // Linux systems commonly leave these unassigned
+
+/// Reads `--user` and `--user-base`. Root without `--user` gives three users in a row, none of whom needs to be in the
+/// user database. Without privileges it gives ourselves, whatever is asked for by name must be ourselves too. Gives an
+/// empty text, or what is wrong.
+RuntimeError choose_users(const char* name, std::optional<std::uint32_t> base, Users& users);
 
 /// Whether the other processes' user can execute `program`, which lies in `directory`; the directory's own parents do
 /// not matter. Gives an empty text, or what is wrong.
@@ -43,7 +59,7 @@ public:
 
     /// Makes it, takes the lock, and removes what was left. Waits up to two seconds for the lock. Gives an empty text, or
     /// what is wrong.
-    RuntimeError open(const RunAs& run_as);
+    RuntimeError open(const Users& users);
 
     /// Removes what lies there, and the directory if we made it.
     void remove();
@@ -53,8 +69,8 @@ public:
     int lock() const { return lock_; }
 
 private:
-    RuntimeError choose_path(const RunAs& run_as);
-    RuntimeError take_lock(const RunAs& run_as);
+    RuntimeError choose_path(const Users& users);
+    RuntimeError take_lock(const Users& users);
     void sweep() const;
 
     char path_[128] = "";

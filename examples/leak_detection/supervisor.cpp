@@ -6,7 +6,8 @@
 // standard output come records of what happens, and into its standard input go records of how it is to work. That
 // second pipe also tells a child that the supervisor is gone. What must outlive the others is opened here, with our
 // rights, and handed down: a recording, the queue and the pipe between detector and alarm server, the sockets that
-// listen for TCP. The others run as the user that `--user` names.
+// listen for TCP. Started by root, it gives acquisition, detector and alarm server a user each, or all the one that
+// `--user` names.
 //
 // In score mode acquisition is started once per recording; the others stay.
 #include "line_server.hpp"
@@ -64,7 +65,7 @@ struct Child {
 
 SupervisorState state;
 RuntimeDirectory directory;
-RunAs run_as;
+Users users;
 char program_directory[1'024];
 std::optional<RecordingFile> recording;
 bool completed = false;
@@ -117,7 +118,13 @@ Child acquisition{"weir-leak-acquisition", "acquisition", nullptr};
 Child detector{"weir-leak-detector", "the detector", &acquisition};
 Child alarm_server{"weir-leak-alarm-server", "the alarm server", &detector};
 
+const RunAs& run_as_of(const Child& child) {
+    if (&child == &acquisition) return users.acquisition;
+    return &child == &detector ? users.detector : users.alarm_server;
+}
+
 weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
+    const RunAs& run_as = run_as_of(child);
     CommandLine& line = child.command_line = CommandLine{};
     begin_command_line(line, child.program);
     line.add("--directory", directory.path());
@@ -133,9 +140,11 @@ weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
             pass(recording->fd(), recording_descriptor);
         }
         line.add("--number", number);
+        if (users.apart) line.add("--peer-user", users.detector.user);
         add_source(line, source);
     } else {
         const bool writes = &child == &detector;
+        if (writes && users.apart) line.add("--peer-user", users.acquisition.user);
         pass(writes ? queue.writer : queue.reader, queue_descriptor);
         pass(writes ? points.writer : points.reader, points_descriptor);
         if (!writes && page.fd >= 0) {
@@ -402,14 +411,16 @@ bool prepare() {
     std::signal(SIGPIPE, SIG_IGN);
     hold_signals();
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    auto error = choose_user(state.options.user, run_as);
+    auto error = choose_users(state.options.user, state.options.user_base, users);
     const auto size = ::readlink("/proc/self/exe", program_directory, sizeof(program_directory) - 1);
     if (error.empty() && size <= 0) error.append("/proc is needed to find the other programs");
     if (size > 0) {
         program_directory[size] = '\0';
         *std::strrchr(program_directory, '/') = '\0';
     }
-    if (error.empty()) error = check_program(program_directory, "weir-leak-acquisition", run_as);
+    for (const Child* const child : {&acquisition, &detector, &alarm_server}) {
+        if (error.empty()) error = check_program(program_directory, child->program.data(), run_as_of(*child));
+    }
     if (error.empty() && !state.read_settings()) return false;
     if (error.empty() && !points.open()) error.append("making a pipe: ").append(std::strerror(errno));
     if (error.empty()) {
@@ -424,7 +435,7 @@ bool prepare() {
         alarms = listen_at(state.options.listen, state.options.alarm_port);
         error.append(alarms.error.view());
     }
-    if (error.empty()) error = directory.open(run_as);
+    if (error.empty()) error = directory.open(users);
     if (!error.empty()) state.console.trouble(error.view());
     return error.empty();
 }

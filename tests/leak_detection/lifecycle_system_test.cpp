@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "support/catch.hpp"
+#include "support/child.hpp"
 #include "support/skip.hpp"
 #include "system.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <string>
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -204,25 +207,89 @@ TEST_CASE("sensors killed one after the other leave no gap in their streams") {
     CHECK(system.end().status == 0);
 }
 
-TEST_CASE("as root the supervisor runs the others as nobody") {
+namespace {
+
+/// Whether `user` alone, with its own group and no other, can open what lies at `path`, a socket by connecting to it.
+bool can_open(unsigned user, unsigned group, const std::string& path) {
+    const auto end = weir::test::run_unprivileged(
+        [&] {
+            if (const int fd = ::open(path.c_str(), O_RDWR | O_NONBLOCK); fd >= 0) return 0;
+            if (errno != ENXIO) return 1;
+            sockaddr_un address{};
+            address.sun_family = AF_UNIX;
+            path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+            const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+            const bool connected =
+                ::connect(fd, static_cast<const sockaddr*>(static_cast<const void*>(&address)),
+                          sizeof(address)) == 0;
+            return connected || errno == EPROTOTYPE ? 0 : 1;
+        },
+        user, group);
+    return end.exit_status == 0;
+}
+
+}  // namespace
+
+TEST_CASE("as root the supervisor runs each of the others as a user of its own") {
     if (::geteuid() != 0) weir::test::skip("not root: there is no privilege to drop");
-    System system{{"--speed", "50"}};
+    System system{{"--speed", "50", "--user-base", "61500"}};
+    const auto directory = system.directory();
+    AlarmClient client{directory};  // says that samples were judged: all that there is lies there
     system.process("sensor");
     CHECK(status_field(system.pid(), "Uid") == "0\t0\t0\t0");
-    for (const pid_t pid : system.processes()) {
-        if (pid == system.pid()) continue;
-        CHECK(status_field(pid, "Uid") == "65534\t65534\t65534\t65534");
-        CHECK(status_field(pid, "Gid") == "65534\t65534\t65534\t65534");
+    const auto check = [&](std::string_view role, const std::string& user, const std::string& group) {
+        const pid_t pid = system.process(role);
+        CHECK(status_field(pid, "Uid") == user + "\t" + user + "\t" + user + "\t" + user);
+        CHECK(status_field(pid, "Gid") == group + "\t" + group + "\t" + group + "\t" + group);
         CHECK(status_field(pid, "Groups").find_first_not_of(" \t") == std::string::npos);
         CHECK(status_field(pid, "CapEff") == "0000000000000000");
-    }
-    const auto directory = system.directory();
+    };
+    check("acquisition", "61500", "61500");
+    check("sensor", "61500", "61500");
+    check("detector", "61501", "61500");
+    check("alarm-server", "61502", "61502");
     struct stat status {};
     REQUIRE(::stat(directory.c_str(), &status) == 0);
-    CHECK(status.st_uid == 65'534);
-    CHECK((status.st_mode & 07777) == 0700);
+    CHECK(status.st_uid == 61'502);
+    CHECK(status.st_gid == 61'500);
+    CHECK((status.st_mode & 07777) == 01770);
+
+    struct Reach {
+        const char* name;
+        bool acquisition, detector, alarm_server;
+    };
+    for (const auto& reach :
+         {Reach{"detector.state", false, true, false}, Reach{"commands", true, false, false},
+          Reach{"answers", true, true, false}, Reach{"samples.weir", true, true, false},
+          Reach{"alarms", false, false, true}}) {
+        INFO(reach.name);
+        const auto path = directory + "/" + reach.name;
+        CHECK(can_open(61'500, 61'500, path) == reach.acquisition);
+        CHECK(can_open(61'501, 61'500, path) == reach.detector);
+        CHECK(can_open(61'502, 61'502, path) == reach.alarm_server);
+        CHECK(!can_open(65'534, 65'534, path));
+    }
     system.signal(SIGTERM);
     CHECK(system.end().status == 0);
+    CHECK(::access(directory.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("users apart or one for all: the leak is found alike, and a kill of each is survived") {
+    if (::geteuid() != 0) weir::test::skip("not root: nobody can become somebody else");
+    constexpr std::string_view found = "the leak at 450 s was found ";
+    System together{{"--leak-at", "450", "--user", "nobody"}};
+    const auto expected = together.await_output(found);
+    CHECK(together.end().status == 0);
+    System apart{{"--leak-at", "450", "--speed", "150"}};
+    for (const char* role : {"detector", "alarm-server", "acquisition", "sensor"}) {
+        const pid_t killed = apart.process(role);
+        const auto user = status_field(killed, "Uid");
+        CHECK(user.starts_with("6100"));
+        REQUIRE(::kill(killed, SIGKILL) == 0);
+        CHECK(status_field(apart.process(role, killed), "Uid").starts_with("6100"));
+    }
+    CHECK(apart.await_output(found) == expected);
+    CHECK(apart.end().status == 0);
 }
 
 TEST_CASE("an unprivileged user can run it, but not as somebody else") {
