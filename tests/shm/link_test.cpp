@@ -4,6 +4,7 @@
 #include "link_fixture.hpp"
 
 #include "support/child.hpp"
+#include "support/skip.hpp"
 
 #include "shm/protocol.hpp"
 
@@ -343,6 +344,27 @@ Task<> untrusted(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
 }
 TEST_CASE("a server of another user than the one trusted is left alone") {
     in_directory(untrusted);
+}
+
+Task<> trust_as_chosen(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, ipc::LinkTrust at_server,
+                       ipc::LinkTrust at_client) {
+    SampleServer server;
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = at_server}));
+    const ipc::LinkOpenOptions options{.trust = at_client, .directory = &directory};
+    WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, options).within(5s));
+    CHECK_IN_TASK(client->trusted() == (at_client != ipc::LinkTrust::nobody));
+    CHECK_IN_TASK(server.link->trusted() == (at_server != ipc::LinkTrust::nobody));
+}
+TEST_CASE("each side trusts its own user, or whom it was told to") {
+    using ipc::LinkTrust;
+    if (::geteuid() == 65'534) skip("this user can be anybody");
+    for (const LinkTrust at_server : {LinkTrust::nobody, LinkTrust::same_user, LinkTrust::everyone}) {
+        for (const LinkTrust at_client : {LinkTrust::nobody, LinkTrust::same_user}) {
+            in_directory([=](Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+                return trust_as_chosen(scheduler, directory, at_server, at_client);
+            });
+        }
+    }
 }
 
 }  // namespace

@@ -31,6 +31,18 @@ long open_process(int socket, std::int32_t pid) noexcept {
     return opened < 0 ? -errno : opened;
 }
 
+// What the kernel says of all users that have no number in our user namespace.
+constexpr std::uint32_t unnamed_uid = 65'534;
+
+bool trusts(LinkTrust trust, std::uint32_t uid) noexcept {
+    switch (trust) {
+        case LinkTrust::nobody: break;
+        case LinkTrust::same_user: return uid == ::geteuid() && uid != unnamed_uid;
+        case LinkTrust::everyone: return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 const LinkKind LinkEnd::kind{
@@ -57,10 +69,11 @@ const LinkKind LinkEnd::kind{
     .on_free = [](LinkSlot& slot) noexcept { slot.state<Link>().~Link(); },
 };
 
-Link& LinkEnd::make(LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept {
+Link& LinkEnd::make(LinkSlot& slot, Fd socket, const Credentials& credentials, LinkTrust trust) noexcept {
     auto& link = slot.make<Link>(slot);
     slot.set_fd(socket_watch, std::move(socket));
     link.credentials_ = credentials;
+    link.trusted_ = trusts(trust, credentials.uid);
     return link;
 }
 

@@ -22,6 +22,7 @@ struct ServerState {
     Link* first = nullptr;  // of all its links, pending ones too
     Instant started{};
     Duration handshake{};
+    LinkTrust trust = LinkTrust::same_user;
     std::uint64_t admitted = 0;
     std::uint64_t refused = 0;
     std::uint32_t pending_max = 0;
@@ -33,7 +34,7 @@ class LinkEnd {
 public:
     // --- both ends (link.cpp)
     static const LinkKind kind;
-    static Link& make(LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept;
+    static Link& make(LinkSlot& slot, Fd socket, const Credentials& credentials, LinkTrust trust) noexcept;
     /// Watches the process at the other end: 0, or the negative errno; -ESRCH if it is gone. A kernel without pidfds,
     /// and a peer in another pid namespace, leave the socket alone to tell.
     static long watch_process(Link& link) noexcept;
@@ -55,7 +56,8 @@ public:
     static const LinkKind server_kind;
     static void accept_some(ServerState& server) noexcept;
     static void on_server_packet(Link& link, const std::byte* packet, std::size_t size) noexcept;
-    static void admit(ServerState& server, LinkSlot& slot, Fd socket) noexcept;
+    static void admit(ServerState& server, LinkSlot& slot, Fd socket,
+                      const Credentials& credentials) noexcept;
     static void refuse(ServerState& server, int socket) noexcept;
     static bool drop_one_silent(ServerState& server) noexcept;
     static void on_hello(Link& link, const Hello& hello) noexcept;

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 constexpr Duration pause_first = 1ms;
 constexpr Duration pause_max = 50ms;
 
-bool trusted(std::uint32_t uid, std::int64_t wanted) noexcept {
+bool accepted(std::uint32_t uid, std::int64_t wanted) noexcept {
     if (wanted >= 0) return uid == static_cast<std::uint64_t>(wanted);
     return uid == ::geteuid() || uid == 0;
 }
@@ -158,7 +158,7 @@ void LinkEnd::client_lost(Link& link) noexcept {
 }
 
 long LinkEnd::ask(OpenLink::Wait& wait, LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept {
-    Link& link = make(slot, std::move(socket), credentials);
+    Link& link = make(slot, std::move(socket), credentials, wait.trust_);
     link.owner_ = &wait;
     wait.link_ = &link;
     const long process = watch_process(link);
@@ -176,7 +176,7 @@ OpenLink open_link(const Name& name, const LinkTerms& terms, const LinkOpenOptio
 }
 
 OpenLink::OpenLink(const Name& name, const LinkTerms& terms, const LinkOpenOptions& options) noexcept
-    : terms_(terms), server_uid_(options.server_uid) {
+    : terms_(terms), server_uid_(options.server_uid), trust_(options.trust) {
     Result<RuntimePath> path;
     if (options.directory != nullptr) {
         path = options.directory->path_of(name, link_suffix);
@@ -199,6 +199,7 @@ OpenLink::Wait::Wait(OpenLink&& open) noexcept
       path_(open.path_),
       terms_(open.terms_),
       server_uid_(open.server_uid_),
+      trust_(open.trust_),
       pause_(pause_first) {
     if (open.failed_) error_ = open.error_;
 }
@@ -227,7 +228,7 @@ void OpenLink::Wait::try_once() noexcept {
         fail(Error::from_errno(name(), static_cast<int>(-status)));
         return;
     }
-    if (!trusted(peer.uid, server_uid_)) {
+    if (!accepted(peer.uid, server_uid_)) {
         fail({.code = Errc::denied, .operation = "link open, where an untrusted user serves", .a = peer.uid});
         return;
     }

@@ -138,9 +138,14 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
         const long accepted = sys::accept(own.fd(socket_watch));
         if (accepted >= 0) {
             Fd socket(static_cast<int>(accepted));
+            ucred peer{};
+            if (const long known = sys::peer_credentials(socket.get(), peer); known < 0) {
+                report(Error::from_errno("a client to be admitted, who it is", static_cast<int>(-known)));
+                continue;
+            }
             LinkSlot* const slot = table.take(kind);
             if (slot != nullptr) {
-                admit(server, *slot, std::move(socket));
+                admit(server, *slot, std::move(socket), {.pid = peer.pid, .uid = peer.uid, .gid = peer.gid});
             } else {
                 refuse(server, socket.get());
             }
@@ -158,12 +163,8 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
     own.arm_timer(slot_pause);
 }
 
-void LinkEnd::admit(ServerState& server, LinkSlot& slot, Fd socket) noexcept {
-    ucred peer{};
-    Credentials credentials;
-    if (sys::peer_credentials(socket.get(), peer) == 0)
-        credentials = {.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
-    Link& link = make(slot, std::move(socket), credentials);
+void LinkEnd::admit(ServerState& server, LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept {
+    Link& link = make(slot, std::move(socket), credentials, server.trust);
     link.server_ = &server;
     link.next_ = server.first;
     link.terms_ = server.terms;
@@ -369,6 +370,7 @@ Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, co
         slot->make<ServerState>(ServerState{.slot = *slot, .hooks = hooks, .owner = owner, .terms = terms});
     state.started = scheduler.now();
     state.handshake = options.handshake;
+    state.trust = options.trust;
     state.pending_max = options.pending_max;
     auto bound =
         bind_name(server.path_,

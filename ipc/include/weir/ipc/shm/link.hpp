@@ -39,6 +39,16 @@ enum class BellKind : std::uint32_t {
     eventfd = 1,  ///< between processes that trust each other
 };
 
+/// Whom one side trusts. A trusted peer is read in place, so that what is read may change under its reader, and can make
+/// a ringer wait. Each side decides for itself. The boundary is the user id, since processes of one user can look into
+/// each other and change each other anyway. Root is another user like all the others: its process may be an honest one
+/// that reads what strangers send.
+enum class LinkTrust : std::uint8_t {
+    nobody,     ///< not even our own user: for tests, and against peers that are merely broken
+    same_user,  ///< whose effective user id is ours, unless that is 65534, which can be anybody's
+    everyone,   ///< whoever is admitted, or whose server is accepted
+};
+
 /// What both sides have to agree on before either maps anything. A mismatch is an error at the client, with both
 /// values, and is reported at the server.
 struct LinkTerms {
@@ -108,6 +118,9 @@ public:
     [[nodiscard]] LinkState state() const noexcept { return state_; }
     /// Who the peer is, as the kernel says: of a client when it connected, of a server when it began to listen.
     [[nodiscard]] const Credentials& credentials() const noexcept { return credentials_; }
+    /// Whether this side trusts the peer: as LinkTrust says in the options, of our effective user when the link was made.
+    /// Memory of a peer that is not trusted is copied before anything in it is believed. Valid from on_admit on.
+    [[nodiscard]] bool trusted() const noexcept { return trusted_; }
     /// The server's terms, at both sides.
     [[nodiscard]] const LinkTerms& terms() const noexcept { return terms_; }
     /// Since it was attached.
@@ -149,6 +162,7 @@ private:
     int bell_out_ = -1;
     LinkState state_ = LinkState::attaching;
     Phase phase_ = Phase::hello;
+    bool trusted_ = false;
 };
 
 struct LinkServerOptions {
@@ -157,6 +171,7 @@ struct LinkServerOptions {
     std::int64_t group = -1;  ///< gid of the path; -1: as it comes
     Duration handshake = std::chrono::seconds(1);  ///< how long a client may take for it
     std::uint32_t pending_max = 4;                 ///< clients in their handshake at one time
+    LinkTrust trust = LinkTrust::same_user;        ///< which clients are trusted
     const RuntimeDirectory* directory = nullptr;  ///< null: RuntimeDirectory::find(), made if it is not there
 };
 
@@ -219,7 +234,8 @@ private:
 };
 
 struct LinkOpenOptions {
-    std::int64_t server_uid = -1;  ///< whose servers are trusted; -1: our own user's and root's
+    std::int64_t server_uid = -1;            ///< whose servers are accepted; -1: our own user's and root's
+    LinkTrust trust = LinkTrust::same_user;  ///< which of those are trusted
     const RuntimeDirectory* directory = nullptr;  ///< null: RuntimeDirectory::find()
 };
 
@@ -257,6 +273,7 @@ public:
         RuntimePath path_;
         LinkTerms terms_;
         std::int64_t server_uid_;
+        LinkTrust trust_;
         Scheduler* scheduler_ = nullptr;
         Link* link_ = nullptr;
         Duration pause_;
@@ -268,6 +285,7 @@ private:
     RuntimePath path_;
     LinkTerms terms_;
     std::int64_t server_uid_;
+    LinkTrust trust_;
     Error error_{};  // of making the path
     bool failed_ = false;
 };
@@ -275,7 +293,7 @@ private:
 /// Waits until `name` is served and attaches to it. While nobody serves it, or a server dies before it has answered,
 /// tries again until the deadline. Errors: mismatch (the operation says of what; ours and theirs in the error), in_use
 /// (by whom, where the object takes one client), no_link (here: b = Budget::links; or as the server answered), denied
-/// (the path; or a server of a user not trusted, whose uid is in Error::a), too_large, no_files, no_memory, cancelled,
+/// (the path; or a server of another user, whose uid is in Error::a), too_large, no_files, no_memory, cancelled,
 /// timed_out. Suspends; takes a slot of the link table and no frame.
 [[nodiscard]] OpenLink open_link(const Name& name, const LinkTerms& terms,
                                  const LinkOpenOptions& options = {}) noexcept;
