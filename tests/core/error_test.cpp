@@ -55,6 +55,10 @@ TEST_CASE("a message contains the numbers that its code gives a meaning") {
           "spawn: no group slot is left (limit 16)");
     CHECK(message({.code = Errc::no_descriptor, .operation = "accept", .b = 32}) ==
           "accept: the descriptor table is full (Budget::descriptors is 32)");
+    CHECK(message({.code = Errc::no_place, .operation = "service call", .b = 16}) ==
+          "service call: no place is left (limit 16)");
+    CHECK(message({.code = Errc::rejected, .operation = "service call", .a = 7}) ==
+          "service call: rejected by the server (status 7)");
     CHECK(message({.code = Errc::too_large, .operation = "name", .a = 65, .b = 64}) ==
           "name: too large (65, limit 64)");
     CHECK(message({.code = Errc::mismatch, .operation = "depth", .a = 8, .b = 4}) ==

@@ -40,6 +40,7 @@ Error error_of(const Answer& answer) noexcept {
         case Verdict::no_files: return refusal(Errc::no_files);
         case Verdict::no_memory: return refusal(Errc::no_memory);
         case Verdict::denied: return refusal(Errc::denied);
+        case Verdict::no_place: return refusal(Errc::no_place);
         case Verdict::protocol: return mismatch("link open, protocol");
         case Verdict::bell: return mismatch("link open, bell");
         case Verdict::object: return mismatch("link open, object");

@@ -63,6 +63,7 @@ Verdict verdict_of(Errc code) noexcept {
     if (code == Errc::no_files) return Verdict::no_files;
     if (code == Errc::no_memory) return Verdict::no_memory;
     if (code == Errc::denied) return Verdict::denied;
+    if (code == Errc::no_place) return Verdict::no_place;
     return Verdict::refused;
 }
 

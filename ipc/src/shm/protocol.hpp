@@ -42,6 +42,7 @@ enum class Verdict : std::uint32_t {
     no_files = 4,
     no_memory = 5,
     denied = 6,
+    no_place = 7,  ///< b = how many there are
     // Mismatches; a = the client's, b = the server's.
     protocol = 16,
     bell = 17,

@@ -62,6 +62,10 @@ void add_numbers(Line& line, const Error& error) {
         case Errc::no_descriptor: line.add_number(" (Budget::descriptors is ", error.b, ")"); return;
         case Errc::no_group_slot: line.add_number(" (limit ", error.b, ")"); return;
         case Errc::no_link: line.add_number(" (Budget::links is ", error.b, ")"); return;
+        case Errc::no_place: line.add_number(" (limit ", error.b, ")"); return;
+        case Errc::rejected:
+            if (error.a != 0) line.add_number(" (status ", error.a, ")");
+            return;
         case Errc::stuck: line.add_number(" (", error.a, " tasks live)"); return;
         case Errc::in_use:
             if (error.a != 0) line.add_number(" (by process ", error.a, ")");
@@ -156,6 +160,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::no_descriptor: return "the descriptor table is full";
         case Errc::no_group_slot: return "no group slot is left";
         case Errc::no_link: return "no link is left";
+        case Errc::no_place: return "no place is left";
         case Errc::no_files: return "no file descriptor is left";
         case Errc::no_memory: return "the kernel has no memory left";
         case Errc::no_reader: return "nobody reads there";
@@ -167,6 +172,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::overflow: return "more arrived than fits";
         case Errc::mismatch: return "made differently";
         case Errc::corrupt: return "the peer broke the shared memory";
+        case Errc::rejected: return "rejected by the server";
         case Errc::stuck: return "the stopped program does not end";
         case Errc::system: return "system error";
     }

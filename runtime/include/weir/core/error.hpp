@@ -34,6 +34,7 @@ enum class Errc : std::uint16_t {
     no_descriptor,  ///< the descriptor table is full; b = Budget::descriptors
     no_group_slot,  ///< the group is full; b = its slots
     no_link,        ///< the link table is full; b = Budget::links
+    no_place,       ///< all places of something bounded are taken: clients, calls; b = how many there are
     no_files,       ///< the process or the system has no file descriptor left
     no_memory,      ///< the kernel has no memory for it
     no_reader,      ///< a FIFO that nobody reads
@@ -45,6 +46,7 @@ enum class Errc : std::uint16_t {
     overflow,       ///< more arrived than a bounded place can hold; a = size, b = limit
     mismatch,       ///< what is there was made differently; a = what we want, b = what it has
     corrupt,        ///< the peer wrote into shared memory what it must not
+    rejected,       ///< the server of a call said no; a = the status that it gave, 0 if it only let the call drop
     stuck,          ///< a stopped program did not end within Budget::grace_ms; a = live tasks
     system,         ///< any other errno
 };

@@ -80,9 +80,10 @@ struct LinkGrant {
 /// Null where the owner has no use for it; on_admit is a server's duty.
 struct LinkHooks {
     /// A client with matching terms asks to come in. Link::state() is attaching, its peer is known, it has no memory
-    /// yet. An error is sent to the client: in_use (a = pid), no_link, no_files, no_memory and denied as they are, others
-    /// as refused. After a grant exactly one on_signal with ended or lost follows some day, unless the owner closes the
-    /// link itself; on_attached may come before it. A link that ends without having been attached closes by itself.
+    /// yet. An error is sent to the client: in_use (a = pid), no_place (b = how many there are), no_link, no_files,
+    /// no_memory and denied as they are, others as refused. After a grant exactly one on_signal with ended or lost
+    /// follows some day, unless the owner closes the link itself; on_attached may come before it. A link that ends
+    /// without having been attached closes by itself.
     Result<LinkGrant> (*on_admit)(void* owner, Link& link) noexcept = nullptr;
     /// What the client's region holds when the client gets it; it is all zeros before.
     void (*fill_region)(void* owner, Link& link, Bytes region) noexcept = nullptr;
@@ -292,9 +293,9 @@ private:
 
 /// Waits until `name` is served and attaches to it. While nobody serves it, or a server dies before it has answered,
 /// tries again until the deadline. Errors: mismatch (the operation says of what; ours and theirs in the error), in_use
-/// (by whom, where the object takes one client), no_link (here: b = Budget::links; or as the server answered), denied
-/// (the path; or a server of another user, whose uid is in Error::a), too_large, no_files, no_memory, cancelled,
-/// timed_out. Suspends; takes a slot of the link table and no frame.
+/// (by whom, where the object takes one client), no_place (where it takes several), no_link (here: b = Budget::links;
+/// or as the server answered), denied (the path; or a server of another user, whose uid is in Error::a), too_large,
+/// no_files, no_memory, cancelled, timed_out. Suspends; takes a slot of the link table and no frame.
 [[nodiscard]] OpenLink open_link(const Name& name, const LinkTerms& terms,
                                  const LinkOpenOptions& options = {}) noexcept;
 
