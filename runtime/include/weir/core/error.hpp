@@ -46,7 +46,7 @@ enum class Errc : std::uint16_t {
     overflow,       ///< more arrived than a bounded place can hold; a = size, b = limit
     mismatch,       ///< what is there was made differently; a = what we want, b = what it has
     corrupt,        ///< the peer wrote into shared memory what it must not
-    rejected,       ///< the server of a call said no; a = the status that it gave, 0 if it only let the call drop
+    rejected,       ///< the server of a call said no; a = the status that it gave, 0 if it let the call drop
     stuck,          ///< a stopped program did not end within Budget::grace_ms; a = live tasks
     system,         ///< any other errno
 };
