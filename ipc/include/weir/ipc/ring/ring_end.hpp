@@ -66,15 +66,16 @@ protected:
     bool in_use_ = false;
 };
 
-/// How an end tells its peer of what it finished.
+/// How a side of a ring tells its peer of what it finished. End, which derives from it, has outgoing(), what it tells of
+/// (a ring::End), scheduler(), and ring(), which wakes the peer.
 template <class End>
-class RingPublisher : public RingEnd, TurnEnd {
+class RingTeller : TurnEnd {
 public:
     /// Tells the peer of all that is finished, and rings it if it sleeps. One that is just falling asleep may be missed:
     /// it is rung when this end waits, at the end of the turn, or after some more of these, whatever comes first. The
     /// fence that makes it sure is dearer than a record.
     void publish() noexcept {
-        if (end().machine.publish_lightly()) [[unlikely]]
+        if (end().outgoing().publish_lightly()) [[unlikely]]
             end().ring();
         if (++unsure_ >= unsure_max) [[unlikely]]
             make_sure();
@@ -83,19 +84,13 @@ public:
     }
     /// Tells it of what was deferred, and makes sure.
     void flush() noexcept {
-        if (end().machine.deferred()) publish();
+        if (end().outgoing().deferred()) publish();
         if (unsure_ > 0) make_sure();
     }
 
 protected:
-    RingPublisher() noexcept : TurnEnd(turn_ended) {}
-    RingPublisher(RingPublisher&& other) noexcept
-        : RingEnd(static_cast<RingEnd&&>(other)), TurnEnd(turn_ended) {}
-    RingPublisher& operator=(RingPublisher&& other) noexcept {
-        RingEnd::operator=(static_cast<RingEnd&&>(other));
-        return *this;
-    }
-    ~RingPublisher() = default;
+    RingTeller() noexcept : TurnEnd(turn_ended) {}
+    ~RingTeller() = default;
     /// Before it moves or ends: nothing is left to be done at the end of the turn.
     void settle() noexcept {
         if (TurnEnd::linked()) TurnEnd::unlink();
@@ -108,15 +103,28 @@ private:
     End& end() noexcept { return static_cast<End&>(*this); }
     void make_sure() noexcept {
         unsure_ = 0;
-        if (end().machine.peer_sleeps()) [[unlikely]]
+        if (end().outgoing().peer_sleeps()) [[unlikely]]
             end().ring();
     }
     static void turn_ended(TurnEnd& self) noexcept {
-        auto& publisher = static_cast<RingPublisher&>(self);
-        if (publisher.unsure_ > 0) publisher.make_sure();
+        auto& teller = static_cast<RingTeller&>(self);
+        if (teller.unsure_ > 0) teller.make_sure();
     }
 
     std::uint32_t unsure_ = 0;  // how often it told the peer since it was last sure
+};
+
+/// An end that tells its peer. What it tells does not move with it: it settles before.
+template <class End>
+class RingPublisher : public RingEnd, public RingTeller<End> {
+protected:
+    RingPublisher() noexcept = default;
+    RingPublisher(RingPublisher&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {}
+    RingPublisher& operator=(RingPublisher&& other) noexcept {
+        RingEnd::operator=(static_cast<RingEnd&&>(other));
+        return *this;
+    }
+    ~RingPublisher() = default;
 };
 
 /// A wait at one end of a ring. Derived ones say what to take when it is there.
@@ -168,6 +176,7 @@ public:
     void shut() noexcept;
 
     Machine machine;
+    [[nodiscard]] Machine& outgoing() noexcept { return machine; }
     [[nodiscard]] std::byte* data() const noexcept { return data_; }
 
     /// Whether `units` are free; the fast half of a wait.
@@ -225,6 +234,7 @@ public:
     void shut() noexcept;
 
     Machine machine;
+    [[nodiscard]] Machine& outgoing() noexcept { return machine; }
     [[nodiscard]] const std::byte* data() const noexcept { return data_; }
 
     [[nodiscard]] bool ready(std::uint32_t units) const noexcept {
