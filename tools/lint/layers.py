@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sources import Finding, Planted, Source, code_only, line_of, main
 
 RUNTIME = ["core", "sys", "backend", "coro", "scheduler", "io"]
-IPC = ["names", "shm", "ring", "topic", "service"]
+IPC = ["names", "shm", "types", "ring", "topic", "service"]
 MAY_INCLUDE = {
     "core": set(),
     "sys": {"core"},
@@ -21,9 +21,10 @@ MAY_INCLUDE = {
     "io": {"core", "sys", "backend", "coro", "scheduler"},
     "names": set(RUNTIME),
     "shm": {*RUNTIME, "names"},
-    "ring": {*RUNTIME, "names", "shm"},
-    "topic": {*RUNTIME, "names", "shm", "ring"},
-    "service": {*RUNTIME, "names", "shm", "ring"},
+    "types": {"core"},
+    "ring": {*RUNTIME, "names", "shm", "types"},
+    "topic": {*RUNTIME, "names", "shm", "types", "ring"},
+    "service": {*RUNTIME, "names", "shm", "types", "ring"},
 }
 # Top-level headers that any layer may include; the others gather layers for users.
 BELOW_ALL = {"weir/version.hpp"}
@@ -83,6 +84,7 @@ PLANTED = [
     Planted(include("<weir/ipc/names/name.hpp>"), True, "runtime/src/io/pipe.cpp"),
     Planted(include("<weir/ipc/service/service.hpp>"), True, "ipc/include/weir/ipc/topic/topic.hpp"),
     Planted(include("<weir/io/pipe.hpp>"), False, "ipc/src/shm/region.cpp"),
+    Planted(include("<weir/io/pipe.hpp>"), True, "ipc/include/weir/ipc/types/layout.hpp"),
     Planted(include("<weir/weir.hpp>"), True, "runtime/src/io/pipe.cpp"),
     Planted(include("<weir/version.hpp>"), False, "runtime/src/core/version.cpp"),
     Planted(include("<weir/io/pipe.hpp>"), False, "runtime/include/weir/weir.hpp"),

@@ -11,7 +11,7 @@ from testing.configurations import ROOT, Configuration
 # Long, and about the packaging rather than the code: only where all is run or they are named.
 ONLY_ON_REQUEST = {"install"}
 # What they show does not depend on what a program may do when it runs.
-ABOUT_THE_BUILD = {"gdb", "install", "readme", "test harness"}
+ABOUT_THE_BUILD = {"gdb", "install", "messages about types", "readme", "test harness"}
 # Dear, and the same in all.
 IN_ONE_CONFIGURATION = {"page", "random kills"}
 
