@@ -6,6 +6,7 @@
 #include "io/running.hpp"
 #include "io/temporary_directory.hpp"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -104,6 +105,20 @@ struct SampleClient {
 };
 inline const ipc::LinkHooks SampleClient::hooks{
     .on_signal = [](void* owner, ipc::Link&) noexcept { ++static_cast<SampleClient*>(owner)->signals; }};
+
+/// Runs `body(scheduler, directory)` on each seed's scheduler, in a directory of its own.
+template <class Body>
+inline void in_directory(Body body) {
+    for_each_seed([&](std::uint64_t seed) {
+        const TemporaryDirectory temporary;
+        const auto directory = directory_of(temporary);
+        Running running(seed);
+        running.must_run(body(*running, directory));
+        CHECK(running->usage().links == 0);
+        CHECK(running->backend().in_flight() == 0);
+        CHECK(std::filesystem::is_empty(temporary.path()));
+    });
+}
 
 inline ipc::LinkOpenOptions opened_in(const ipc::RuntimeDirectory& directory) noexcept {
     return {.directory = &directory};

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Attaching, ringing and parting within one process, on every backend.
+#include "client_by_hand.hpp"
 #include "link_fixture.hpp"
 
 #include "support/child.hpp"
 #include "support/skip.hpp"
 
-#include "shm/protocol.hpp"
-
 #include <filesystem>
 
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace {
@@ -21,6 +19,7 @@ using namespace std::chrono_literals;
 using namespace weir;
 using namespace weir::test;
 using ipc::LinkState;
+using ipc::LinkTrust;
 
 std::size_t open_descriptors() {
     std::size_t count = 0;
@@ -28,26 +27,17 @@ std::size_t open_descriptors() {
     return count;
 }
 
-/// Runs `body(scheduler, directory)` on each seed's scheduler, in a directory of its own.
-template <class Body>
-void in_directory(Body body) {
-    for_each_seed([&](std::uint64_t seed) {
-        const TemporaryDirectory temporary;
-        const auto directory = directory_of(temporary);
-        Running running(seed);
-        running.must_run(body(*running, directory));
-        CHECK(running->usage().links == 0);
-        CHECK(running->backend().in_flight() == 0);
-        CHECK(std::filesystem::is_empty(temporary.path()));
-    });
-}
-
-Task<> attach_and_ring(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+Task<> attach_and_ring(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, LinkTrust at_server,
+                       LinkTrust at_client) {
     SampleServer server;
-    WEIR_CO_CHECK(server.serve(scheduler, directory));
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = at_server}));
     SampleClient owner;
-    WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+    const ipc::LinkOpenOptions options{.trust = at_client, .directory = &directory};
+    WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, options).within(5s));
     client.set_owner(SampleClient::hooks, &owner);
+    const bool both = at_server != LinkTrust::nobody && at_client != LinkTrust::nobody;
+    CHECK_IN_TASK(client->bell() == (both ? ipc::BellKind::eventfd : ipc::BellKind::packet));
+    CHECK_IN_TASK(server.link->bell() == client->bell());
     CHECK_IN_TASK((client->state() == LinkState::attached && !client->is_server()));
     CHECK_IN_TASK(server.attached == 1);
     CHECK_IN_TASK((server.link != nullptr && server.link->is_server()));
@@ -82,7 +72,13 @@ Task<> attach_and_ring(Scheduler& scheduler, const ipc::RuntimeDirectory& direct
     CHECK_IN_TASK(server.lost == 0);
 }
 TEST_CASE("a client attaches, both see each other's memory and hear each other's bells, and part") {
-    in_directory(attach_and_ring);
+    for (const LinkTrust at_server : {LinkTrust::everyone, LinkTrust::nobody}) {
+        for (const LinkTrust at_client : {LinkTrust::everyone, LinkTrust::nobody}) {
+            in_directory([=](Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+                return attach_and_ring(scheduler, directory, at_server, at_client);
+            });
+        }
+    }
 }
 
 Task<> server_closes(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
@@ -203,15 +199,6 @@ TEST_CASE("a client may open a name before it is served") {
     in_directory(open_before_served);
 }
 
-Fd plain_client(const std::string& path) {
-    Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) fd.close();
-    return fd;
-}
-
 Task<> successor_of_one_granted(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
     SampleServer server;
     WEIR_CO_CHECK(server.serve(scheduler, directory));
@@ -219,7 +206,7 @@ Task<> successor_of_one_granted(Scheduler& scheduler, const ipc::RuntimeDirector
         Fd leaves;
         {
             const HeapPermit permit;
-            leaves = plain_client(std::string(server.server.path()));
+            leaves = plain_client(server.server.path());
         }
         const ipc::Hello hello{.terms = sample_terms};
         CHECK_IN_TASK(::send(leaves.get(), &hello, sizeof(hello), MSG_DONTWAIT) == sizeof(hello));
@@ -240,7 +227,7 @@ Task<> silent_clients(Scheduler& scheduler, const ipc::RuntimeDirectory& directo
     std::array<Fd, 8> silent;
     {
         const HeapPermit permit;
-        for (Fd& fd : silent) fd = plain_client(std::string(server.server.path()));
+        for (Fd& fd : silent) fd = plain_client(server.server.path());
         for (const Fd& fd : silent) CHECK(fd);
     }
     WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(30s));
@@ -256,7 +243,7 @@ Task<> silent_for_too_long(Scheduler& scheduler, const ipc::RuntimeDirectory& di
     Fd silent;
     {
         const HeapPermit permit;
-        silent = plain_client(std::string(server.server.path()));
+        silent = plain_client(server.server.path());
     }
     WEIR_CO_CHECK(readable(silent.get()));
     char byte;
@@ -275,7 +262,7 @@ Task<> nonsense(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
         Fd fd;
         {
             const HeapPermit permit;
-            fd = plain_client(std::string(server.server.path()));
+            fd = plain_client(server.server.path());
         }
         CHECK_IN_TASK(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0);
         WEIR_CO_CHECK(readable(fd.get()));
@@ -356,7 +343,6 @@ Task<> trust_as_chosen(Scheduler& scheduler, const ipc::RuntimeDirectory& direct
     CHECK_IN_TASK(server.link->trusted() == (at_server != ipc::LinkTrust::nobody));
 }
 TEST_CASE("each side trusts its own user, or whom it was told to") {
-    using ipc::LinkTrust;
     if (::geteuid() == 65'534) skip("this user can be anybody");
     for (const LinkTrust at_server : {LinkTrust::nobody, LinkTrust::same_user, LinkTrust::everyone}) {
         for (const LinkTrust at_client : {LinkTrust::nobody, LinkTrust::same_user}) {

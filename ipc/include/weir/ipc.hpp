@@ -16,4 +16,5 @@
 #include <weir/ipc/types/bounded_vector.hpp>
 #include <weir/ipc/types/layout.hpp>
 #include <weir/ipc/types/validity.hpp>
+#include <weir/ipc/shm/token_bucket.hpp>
 #include <weir/version.hpp>

@@ -3,6 +3,10 @@
 // A link's slot watches three descriptors: the attach socket from its first moment on; the process at the other end,
 // since a forked child of it may hold the socket open; and the bell while it is armed. The end of either of the first
 // two is the end of the link, after a last look for a goodbye in the socket.
+//
+// Bells that are packets come through the socket. They are counted off when it has been read empty; one that came
+// before the bell was armed is kept for then. The slot's timer, which only a handshake needs otherwise, makes up for a
+// ring that was withheld, and tells of one that was kept.
 #include "weir/ipc/shm/link.hpp"
 
 #include "shm/link_end.hpp"
@@ -16,6 +20,12 @@
 
 namespace weir::ipc {
 namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made up for
+// Of the attach socket: many times what an honest peer leaves unread, and all that one which never reads can hold.
+constexpr int unread_bytes_max = 16 * 1024;
 
 constexpr int peer_pidfd_option = 77;    // SO_PEERPIDFD, Linux 6.5
 constexpr long pidfd_open_number = 434;  // the same on every architecture
@@ -63,14 +73,20 @@ const LinkKind LinkEnd::kind{
         },
     .on_timer =
         [](LinkSlot& slot) noexcept {
-            // Only a server's clients have a time for their handshake.
-            LinkEnd::lose(slot.state<Link>(), LinkState::lost);
+            Link& link = slot.state<Link>();
+            if (link.state_ == LinkState::attached) {
+                LinkEnd::attached_timer(link);
+            } else {
+                // Only a server's clients have a time for their handshake.
+                LinkEnd::lose(link, LinkState::lost);
+            }
         },
     .on_free = [](LinkSlot& slot) noexcept { slot.state<Link>().~Link(); },
 };
 
 Link& LinkEnd::make(LinkSlot& slot, Fd socket, const Credentials& credentials, LinkTrust trust) noexcept {
     auto& link = slot.make<Link>(slot);
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDBUF, &unread_bytes_max, sizeof(unread_bytes_max));
     slot.set_fd(socket_watch, std::move(socket));
     link.credentials_ = credentials;
     link.trusted_ = trusts(trust, credentials.uid);
@@ -120,12 +136,16 @@ void LinkEnd::read_socket(Link& link) noexcept {
         on_client_packet(link);
         if (slot.closing() || link.state_ == LinkState::attaching) return;
     }
+    bool heard = false;
     std::byte packet[sizeof(Hello)];
     while (!slot.closing() && (link.state_ == LinkState::attaching || link.state_ == LinkState::attached)) {
         const long got = receive(link, packet, sizeof(packet));
         if (got == -EAGAIN) {
-            if (slot.watching(socket_watch)) return;
-            if (slot.watch_readable(socket_watch) < 0) lose(link, LinkState::lost);
+            if (!slot.watching(socket_watch) && slot.watch_readable(socket_watch) < 0) {
+                lose(link, LinkState::lost);
+            } else if (heard) {
+                heard_by_packet(link);
+            }
             return;
         }
         if (got <= 0) {
@@ -135,6 +155,14 @@ void LinkEnd::read_socket(Link& link) noexcept {
         const auto size = static_cast<std::size_t>(got);
         if (link.state_ == LinkState::attaching) {
             on_server_packet(link, packet, size);
+            continue;
+        }
+        if (size == sizeof(ring_packet) && link.bell_ == BellKind::packet) {
+            if (!link.hearings_.take(slot.scheduler().now())) {
+                lose(link, LinkState::lost);
+                return;
+            }
+            heard = true;
             continue;
         }
         Note said{};
@@ -195,7 +223,38 @@ Scheduler& Link::scheduler() const noexcept {
     return slot_->scheduler();
 }
 
+// What does not fit in the socket is a ring behind many that the peer has not heard yet.
+void LinkEnd::ring_by_packet(Link& link) noexcept {
+    if (link.state_ != LinkState::attached || link.withheld_) return;
+    LinkSlot& slot = *link.slot_;
+    const Instant now = slot.scheduler().now();
+    if (link.rings_.take(now)) {
+        const long sent = sys::send(slot.fd(socket_watch), &ring_packet, sizeof(ring_packet));
+        if (sent != -ENOBUFS && sent != -ENOMEM) {
+            ++link.bells_rung_;
+            return;
+        }
+    }
+    link.withheld_ = true;
+    if (!slot.timer_armed()) slot.arm_timer(ring_pause);
+}
+
+void LinkEnd::heard_by_packet(Link& link) noexcept {
+    if (!std::exchange(link.armed_, false)) {
+        link.heard_early_ = true;
+        return;
+    }
+    ++link.bells_heard_;
+    signal(link);
+}
+
+void LinkEnd::attached_timer(Link& link) noexcept {
+    if (std::exchange(link.withheld_, false)) ring_by_packet(link);
+    if (link.armed_ && std::exchange(link.heard_early_, false)) heard_by_packet(link);
+}
+
 void Link::ring_bell() noexcept {
+    if (bell_ == BellKind::packet) return LinkEnd::ring_by_packet(*this);
     if (bell_out_ < 0) return;
     ++bells_rung_;
     const std::uint64_t one = 1;
@@ -205,11 +264,16 @@ void Link::ring_bell() noexcept {
 
 void Link::arm_bell() noexcept {
     if (state_ != LinkState::attached || bell_armed()) return;
+    if (bell_ == BellKind::packet) {
+        armed_ = true;
+        if (heard_early_) slot_->arm_timer(Duration::zero());
+        return;
+    }
     if (slot_->watch_counter(bell_watch) < 0) LinkEnd::lose(*this, LinkState::lost);
 }
 
 bool Link::bell_armed() const noexcept {
-    return slot_->watching(bell_watch);
+    return armed_ || slot_->watching(bell_watch);
 }
 
 void Link::close() noexcept {

@@ -51,6 +51,10 @@ public:
     static void close(Link& link) noexcept;
     static void read_socket(Link& link) noexcept;
     static void signal(Link& link) noexcept;
+    static void ring_by_packet(Link& link) noexcept;
+    /// Once the socket is empty: tells of the rings that were in it.
+    static void heard_by_packet(Link& link) noexcept;
+    static void attached_timer(Link& link) noexcept;
 
     // --- at the server (link_server.cpp)
     static const LinkKind server_kind;

@@ -112,7 +112,10 @@ void LinkEnd::on_answer(OpenLink::Wait& wait, Link& link, const Answer& answer, 
     std::optional<Error> wrong;
     if (answer.verdict != Verdict::yes) {
         wrong = error_of(answer);
-    } else if (descriptors.size() < answer_descriptors) {
+    } else if ((answer.bell != BellKind::eventfd && answer.bell != BellKind::packet) ||
+               (answer.bell == BellKind::eventfd && !link.trusted_)) {
+        wrong = Error{.code = Errc::refused, .operation = "link open, a bell that was not asked for"};
+    } else if (descriptors.size() != descriptors_of(answer.bell)) {
         wrong =
             Error{.code = cut ? Errc::no_files : Errc::refused, .operation = "link open, taking descriptors"};
     } else if (const auto taken = take_over(link, answer, descriptors); !taken) {
@@ -147,6 +150,8 @@ Result<void> LinkEnd::take_over(Link& link, const Answer& answer, std::span<Fd> 
     const std::size_t writable_size = writable.size();
     link.peer_ = {readable.release(), readable_size};
     link.own_ = {writable.release(), writable_size};
+    link.bell_ = answer.bell;
+    if (answer.bell == BellKind::packet) return {};
     link.slot_->set_fd(bell_watch, std::move(descriptors[client_bell]));
     link.bell_out_ = descriptors[server_bell].release();
     return {};
@@ -164,7 +169,7 @@ long LinkEnd::ask(OpenLink::Wait& wait, LinkSlot& slot, Fd socket, const Credent
     wait.link_ = &link;
     const long process = watch_process(link);
     if (process < 0) return process;
-    const Hello hello{.terms = wait.terms_};
+    const Hello hello{.bell = link.trusted_ ? BellKind::eventfd : BellKind::packet, .terms = wait.terms_};
     // A server that turns us away without a look at it has closed by now; its answer is there to be read.
     (void)send(link, &hello, sizeof(hello));
     return slot.watch_readable(socket_watch);

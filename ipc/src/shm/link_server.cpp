@@ -51,7 +51,7 @@ std::optional<Difference> difference(const Hello& hello, const LinkTerms& terms)
         return Difference{Verdict::layout, "a client's hello, record layout", theirs.layout, terms.layout};
     if (theirs.depth != 0 && theirs.depth != terms.depth)
         return Difference{Verdict::depth, "a client's hello, depth", theirs.depth, terms.depth};
-    if (hello.bell != BellKind::eventfd)
+    if (hello.bell != BellKind::eventfd && hello.bell != BellKind::packet)
         return Difference{Verdict::bell, "a client's hello, bell", static_cast<std::uint64_t>(hello.bell),
                           static_cast<std::uint64_t>(BellKind::eventfd)};
     return std::nullopt;
@@ -223,6 +223,7 @@ void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
         lose(link, LinkState::lost);
         return;
     }
+    if (hello.bell == BellKind::eventfd && link.trusted_) link.bell_ = BellKind::eventfd;
     grant(link);
 }
 
@@ -268,18 +269,26 @@ Result<void> LinkEnd::hand_over(Link& link, const LinkGrant& given) noexcept {
         WEIR_TRY(const Mapping mapping, link.pending_.map_writable());
         server.hooks.fill_region(server.owner, link, {mapping.data(), mapping.size()});
     }
-    Fd heard = new_bell();
-    Fd rung = new_bell();
-    if (!heard || !rung) return failure(Error::from_errno(operation, errno));
-    const Answer answer{
-        .terms = link.terms_, .server_size = given.region->size(), .client_size = given.client_size};
+    Fd heard;
+    Fd rung;
+    if (link.bell_ == BellKind::eventfd) {
+        heard = new_bell();
+        rung = new_bell();
+        if (!heard || !rung) return failure(Error::from_errno(operation, errno));
+    }
+    const Answer answer{.bell = link.bell_,
+                        .terms = link.terms_,
+                        .server_size = given.region->size(),
+                        .client_size = given.client_size};
     int descriptors[answer_descriptors];
     descriptors[server_region] = given.region->fd();
     descriptors[client_region] = link.pending_.fd();
     descriptors[server_bell] = heard.get();
     descriptors[client_bell] = rung.get();
-    const long sent = send(link, &answer, sizeof(answer), descriptors);
+    const long sent =
+        send(link, &answer, sizeof(answer), std::span(descriptors).first(descriptors_of(link.bell_)));
     if (sent < 0) return failure(Error::from_errno(operation, static_cast<int>(-sent)));
+    if (!heard) return {};
     link.slot_->set_fd(bell_watch, std::move(heard));
     link.bell_out_ = rung.release();
     return {};

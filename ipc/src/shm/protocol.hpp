@@ -4,9 +4,11 @@
 //
 //     client                       server
 //       Hello                 ->
-//                             <-     Answer, with four descriptors if it is a yes; or a LinkStat
+//                             <-     Answer, with descriptors if it is a yes: of two regions, and two bells where both
+//                                    sides want eventfds; or a LinkStat
 //       Note{mapped}          ->
 //                             <-     Note{attached}
+//       one byte             <->     a ring, where the bells are packets
 //       Note{goodbye}        <->     either side, when it closes in good order
 //
 // The first four words of Hello and Answer, and `a` and `b`, stay where they are in every version, so that two that do
@@ -21,7 +23,7 @@
 namespace weir::ipc {
 
 inline constexpr std::uint32_t protocol_magic = 0x7269'6577;  // "weir"
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 
 enum class Request : std::uint32_t { attach = 1, stat = 2 };
 
@@ -29,7 +31,7 @@ struct Hello {
     std::uint32_t magic = protocol_magic;
     std::uint32_t protocol = protocol_version;
     Request request = Request::attach;
-    BellKind bell = BellKind::eventfd;
+    BellKind bell = BellKind::eventfd;  ///< what the client wants; packet is what it gets otherwise
     LinkTerms terms{};
 };
 
@@ -57,7 +59,7 @@ struct Answer {
     std::uint32_t magic = protocol_magic;
     std::uint32_t protocol = protocol_version;
     Verdict verdict = Verdict::yes;
-    std::uint32_t reserved = 0;
+    BellKind bell = BellKind::packet;
     std::uint64_t a = 0;
     std::uint64_t b = 0;
     LinkTerms terms{};              ///< the server's
@@ -73,12 +75,18 @@ enum AnswerDescriptor : unsigned {
     client_bell,
     answer_descriptors,
 };
+[[nodiscard]] constexpr std::size_t descriptors_of(BellKind bell) noexcept {
+    return bell == BellKind::eventfd ? answer_descriptors : server_bell;
+}
 
 struct Note {
     enum class Kind : std::uint32_t { mapped = 1, attached = 2, goodbye = 3 };
     std::uint32_t magic = protocol_magic;
     Kind kind = Kind::goodbye;
 };
+
+/// A packet of one byte.
+inline constexpr char ring_packet = 'r';
 
 static_assert(sizeof(LinkTerms) == 32 && sizeof(Hello) == 48 && sizeof(Answer) == 80 && sizeof(Note) == 8);
 static_assert(std::is_trivially_copyable_v<Hello> && std::is_trivially_copyable_v<Answer>);

@@ -13,10 +13,15 @@
 // go. What happens to it is told to its owner, the object made on top of it, through LinkHooks: in the scheduler's
 // thread, between tasks, so a hook may ring, arm, close and queue, and never waits.
 //
-// The bell is an eventfd for each direction. ring_bell() is one write(2) that cannot block. Hearing it costs nothing
-// until arm_bell(), and then what a loop written by hand would pay: on epoll the wait and one read, on io_uring one
-// entry that reads. It is not tried before it is waited for: call arm_bell() after a last look at the memory, in the
-// same turn as the look.
+// Between two that trust each other the bell is an eventfd for each direction. ring_bell() is one write(2) that cannot
+// block. Hearing it costs nothing until arm_bell(), and then what a loop written by hand would pay: on epoll the wait and
+// one read, on io_uring one entry that reads. It is not tried before it is waited for: call arm_bell() after a last look
+// at the memory, in the same turn as the look.
+//
+// An eventfd is shared with whoever has it, who can make a ringer wait by turning O_NONBLOCK off. So where either side
+// does not trust the other, ring_bell() is one packet of one byte on the attach socket instead, which no peer can make
+// block. The socket is always watched, so it is heard, too, by one that does not wait for it, and both sides hold
+// themselves to a rate.
 #pragma once
 
 #include "weir/coro/deadline.hpp"
@@ -24,6 +29,7 @@
 #include "weir/ipc/names/runtime_directory.hpp"
 #include "weir/ipc/shm/link_stat.hpp"
 #include "weir/ipc/shm/region.hpp"
+#include "weir/ipc/shm/token_bucket.hpp"
 #include "weir/scheduler/link_table.hpp"
 
 #include <cstdint>
@@ -34,9 +40,10 @@ namespace weir::ipc {
 
 class Link;
 
-/// How a sleeper wants to be woken. Each side says it in the hello.
+/// How a sleeper is woken.
 enum class BellKind : std::uint32_t {
-    eventfd = 1,  ///< between processes that trust each other
+    eventfd = 1,  ///< where each side trusts the other
+    packet = 2,   ///< a byte on the attach socket: everywhere else
 };
 
 /// Whom one side trusts. A trusted peer is read in place, so that what is read may change under its reader, and can make
@@ -108,7 +115,10 @@ public:
     /// The memory that the peer writes: every word of it may change at any time and is read once, copied and checked.
     [[nodiscard]] ConstBytes peer() const noexcept { return peer_; }
 
-    /// Wakes the peer if it has armed its bell, else is remembered by the kernel. One write(2); never blocks or fails.
+    /// Wakes the peer if it has armed its bell, else is remembered. At most one system call; never blocks or fails. A peer
+    /// whose bell is a packet is rung at most 64 times at once and 10,000 times in a second; what is beyond that is made
+    /// up for by one ring, a millisecond later. So a peer that announces sleep at every message only hurts itself, and
+    /// one that really sleeps is woken.
     void ring_bell() noexcept;
     /// on_signal will be called when the peer rings, perhaps without need: once. Does nothing while armed, or when the
     /// link is not attached any more. Errors are told as LinkState::lost.
@@ -122,6 +132,8 @@ public:
     /// Whether this side trusts the peer: as LinkTrust says in the options, of our effective user when the link was made.
     /// Memory of a peer that is not trusted is copied before anything in it is believed. Valid from on_admit on.
     [[nodiscard]] bool trusted() const noexcept { return trusted_; }
+    /// How both sides ring each other. Valid once it is attached.
+    [[nodiscard]] BellKind bell() const noexcept { return bell_; }
     /// The server's terms, at both sides.
     [[nodiscard]] const LinkTerms& terms() const noexcept { return terms_; }
     /// Since it was attached.
@@ -146,6 +158,12 @@ private:
 
     enum class Phase : std::uint8_t { hello, granted, attached };
 
+    static constexpr std::int64_t ring_interval_ns = 100'000;
+    static constexpr std::uint32_t rings_at_once = 64;
+    // What the peer keeps to, and as much again for what lay in the socket while we did not look.
+    using Rings = TokenBucket<ring_interval_ns, rings_at_once>;
+    using Hearings = TokenBucket<ring_interval_ns / 2, 4 * rings_at_once>;
+
     LinkSlot* slot_;
     Bytes own_{};  // mapped by us at the client; the owner's at the server
     ConstBytes peer_{};
@@ -160,7 +178,13 @@ private:
     std::uint64_t bells_heard_ = 0;
     Instant attached_at_{};
     Credentials credentials_{};
+    Rings rings_;  // of packets, as are the following
+    Hearings hearings_;
     int bell_out_ = -1;
+    BellKind bell_ = BellKind::packet;
+    bool armed_ = false;
+    bool heard_early_ = false;  // before it was armed
+    bool withheld_ = false;     // a ring that the slot's timer makes up for
     LinkState state_ = LinkState::attaching;
     Phase phase_ = Phase::hello;
     bool trusted_ = false;
