@@ -195,7 +195,8 @@ int Scheduler::poll_fd() const noexcept {
 }
 
 Instant Scheduler::next_deadline() const noexcept {
-    const bool has_to_run = !ready.empty() || (backend_ != nullptr && backend_->holds_back());
+    const bool has_to_run =
+        !ready.empty() || !turn_ends_.empty() || (backend_ != nullptr && backend_->holds_back());
     return has_to_run ? turn_time : timers.next();
 }
 

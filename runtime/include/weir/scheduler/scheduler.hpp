@@ -140,7 +140,8 @@ public:
     Result<bool> run_ready() noexcept;
     /// A descriptor that polls readable when run_ready() has something to do; -1 on the simulated backend.
     [[nodiscard]] int poll_fd() const noexcept;
-    /// When run_ready() has to be called at the latest; in the past if something is ready now.
+    /// When run_ready() has to be called at the latest; in the past if something is ready now, or left to be done at the
+    /// end of a turn.
     [[nodiscard]] Instant next_deadline() const noexcept;
 
     /// Asks everything to stop: the root task's scope, and so all but what is shielded. From the scheduler's own
