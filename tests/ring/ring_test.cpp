@@ -21,6 +21,14 @@ using ipc::ByteRingWriter;
 using ipc::RingReader;
 using ipc::RingWriter;
 
+struct alignas(ipc::ring_record_alignment_max) Aligned {
+    std::uint32_t number;
+};
+struct alignas(2 * ipc::ring_record_alignment_max) AlignedTooMuch {
+    std::uint32_t number;
+};
+static_assert(ipc::RingRecord<Aligned> && !ipc::RingRecord<AlignedTooMuch>);
+
 template <class Body>
 void on_each(Body body) {
     for_each_seed([&](std::uint64_t seed) {

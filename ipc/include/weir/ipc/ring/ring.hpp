@@ -28,9 +28,13 @@
 
 namespace weir::ipc {
 
+/// The largest alignment that a record may need: the data begin on such a boundary.
+inline constexpr std::size_t ring_record_alignment_max = 64;
+static_assert(ring::cache_line % ring_record_alignment_max == 0);
+
 /// What may be a record.
 template <class T>
-concept RingRecord = std::is_trivially_copyable_v<T> && alignof(T) <= ring::cache_line;
+concept RingRecord = std::is_trivially_copyable_v<T> && alignof(T) <= ring_record_alignment_max;
 
 struct RingOptions {
     std::uint32_t slots = 64;  ///< records that fit, a power of two
@@ -87,8 +91,8 @@ public:
     /// What lies there is what an earlier record left.
     [[nodiscard]] T& operator*() const noexcept { return *value_; }
     [[nodiscard]] T* operator->() const noexcept { return value_; }
-    /// Gives it to the reader, with all that was deferred before it. One store, one fence, and a system call only if
-    /// the reader sleeps.
+    /// Gives it to the reader, with all that was deferred before it. One store, one load of the reader's line, and a
+    /// system call only if the reader sleeps.
     void commit() noexcept { finish(1, true); }
     /// It is finished, and the reader gets it with the next commit(), or when the writer has to wait.
     void defer() noexcept { finish(1, false); }
