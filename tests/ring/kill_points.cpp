@@ -154,16 +154,23 @@ public:
             if (look == Look::corrupt) return Step::broken;
             if (look == Look::ready) break;
             if (gone) return Step::peer_gone;
-            if (producer.deferred() && producer.publish()) ring_bell<Atomics>(scene_.items);
+            make_sure();
             if (producer.announce(units) != Look::nothing) continue;
             if (!scene_.sleep(scene_.space, peer_)) return Step::asleep_for_ever;
             producer.awake();
         }
         producer.fill(payload, size);
         producer.finish(size, size);
-        if (number % 5 == 3) return Step::done;  // some are committed with the next
-        if (producer.publish()) ring_bell<Atomics>(scene_.items);
+        if (number % 5 != 3) publish();  // some are committed with the next
         return Step::done;
+    }
+    void publish() {
+        if (producer.publish_lightly()) ring_bell<Atomics>(scene_.items);
+    }
+    // Before it sleeps or turns to something else.
+    void make_sure() {
+        if (producer.deferred()) publish();
+        if (producer.peer_sleeps()) ring_bell<Atomics>(scene_.items);
     }
 
 private:
@@ -187,7 +194,7 @@ public:
             if (look == Look::corrupt) return Step::broken;
             if (look == Look::ready) break;
             if (gone) return Step::peer_gone;
-            if (consumer.deferred()) release();
+            make_sure();
             if (consumer.announce(1) != Look::nothing) continue;
             if (!scene_.sleep(scene_.items, peer_)) return Step::asleep_for_ever;
             consumer.awake();
@@ -199,7 +206,11 @@ public:
         return Step::done;
     }
     void release() {
-        if (consumer.publish()) ring_bell<Atomics>(scene_.space);
+        if (consumer.publish_lightly()) ring_bell<Atomics>(scene_.space);
+    }
+    void make_sure() {
+        if (consumer.deferred()) release();
+        if (consumer.peer_sleeps()) ring_bell<Atomics>(scene_.space);
     }
 
 private:
@@ -250,9 +261,7 @@ const char* check_survivor_of_reader(Scene& scene, int child) {
             case Step::broken: return "the writer refused the reader's cursor";
         }
     }
-    if (writer.producer.deferred()) {
-        if (writer.producer.publish()) ring_bell<MachineAtomics>(scene.items);
-    }
+    writer.make_sure();
     // The child ends by its own hand, at its point or after all its work.
     pollfd one{.fd = child, .events = POLLIN, .revents = 0};
     if (::poll(&one, 1, patience_ms) != 1) return "the reader sleeps for ever";
@@ -272,7 +281,7 @@ const char* check_survivor_of_reader(Scene& scene, int child) {
             if (step != Step::done) return "the writer cannot go on";
             ++written;
         }
-        if (writer.producer.deferred()) std::ignore = writer.producer.publish();
+        writer.make_sure();
         while (next < written) {
             const std::uint32_t before = successor.consumer.position();
             Step step = successor.read(next);
@@ -300,7 +309,7 @@ const char* check_survivor_of_reader(Scene& scene, int child) {
         if (writer.write(i) != Step::done) ::_exit(3);
         if (!writer.producer.deferred()) scene.shared->ledger.finished = i + 1;
     }
-    if (writer.producer.deferred() && writer.producer.publish()) ring_bell<KillAtomics>(scene.items);
+    writer.make_sure();
     scene.shared->ledger.finished = records_count;
     ::_exit(0);
 }
@@ -312,6 +321,7 @@ const char* check_survivor_of_reader(Scene& scene, int child) {
         reader.release();
         scene.shared->ledger.finished = i + 1;
     }
+    reader.make_sure();
     ::_exit(0);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory of a ring inside one process, and a bell that only counts.
+// The memory of a ring inside one process, and what its ends need to talk without a scheduler.
 #pragma once
 
 #include <weir/ipc/ring/records.hpp>
@@ -26,5 +26,13 @@ struct MemoryRing {
     Words<MachineAtomics> reader;
     std::vector<std::byte> data;
 };
+
+/// Tells the peer of all that was finished, as an end in use does by the end of its turn: lightly first, then surely.
+/// True if the peer has to be rung.
+template <class End>
+[[nodiscard]] bool tell(End& end) {
+    const bool seen_asleep = end.publish_lightly();
+    return end.peer_sleeps() || seen_asleep;
+}
 
 }  // namespace weir::test

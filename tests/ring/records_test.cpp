@@ -55,10 +55,10 @@ TEST_CASE("records of every length up to half the ring come out whole and in ord
             REQUIRE(record.size == (got * 37) % (longest + 1));
             REQUIRE(filled(ring.data.data() + record.offset, record.size, got));
             ++got;
-            std::ignore = consumer.publish();
+            std::ignore = tell(consumer);
         }
         ++sent;
-        std::ignore = producer.publish();
+        std::ignore = tell(producer);
     }
     CHECK(got > 19'000);
 }
@@ -71,13 +71,13 @@ TEST_CASE("the longest record always fits into an empty ring, wherever the last 
         RecordConsumer<MachineAtomics>::Record record{};
         for (const std::uint32_t size : {before, record_size_max(128), record_size_max(128)}) {
             REQUIRE(put(producer, ring.data.data(), size, 1));
-            std::ignore = producer.publish();
+            std::ignore = tell(producer);
             REQUIRE(consumer.need(1) == Look::ready);
             REQUIRE(consumer.take(record));
             REQUIRE(record.size == size);
             REQUIRE(record.offset % 8 == 0);
             REQUIRE(record.offset + record.size <= 128);
-            std::ignore = consumer.publish();
+            std::ignore = tell(consumer);
             REQUIRE(consumer.need(1) == Look::nothing);
         }
     }
@@ -88,10 +88,10 @@ TEST_CASE("a record that was not finished is not there, and its place is used ag
     auto producer = ring.producer();
     auto consumer = ring.consumer();
     fill(ring.data.data() + producer.payload_offset(40), 40, 9);
-    std::ignore = producer.publish();
+    std::ignore = tell(producer);
     CHECK(consumer.need(1) == Look::nothing);
     REQUIRE(put(producer, ring.data.data(), 8, 1));
-    std::ignore = producer.publish();
+    std::ignore = tell(producer);
     RecordConsumer<MachineAtomics>::Record record{};
     REQUIRE(consumer.need(1) == Look::ready);
     REQUIRE(consumer.take(record));
@@ -109,12 +109,12 @@ TEST_CASE("a record may turn out shorter than its reservation") {
         REQUIRE(producer.need(producer.needed(56)) == Look::ready);
         fill(ring.data.data() + producer.payload_offset(56), size, number);
         producer.finish(56, size);
-        std::ignore = producer.publish();
+        std::ignore = tell(producer);
         REQUIRE(consumer.need(1) == Look::ready);
         REQUIRE(consumer.take(record));
         CHECK(record.size == size);
         CHECK(filled(ring.data.data() + record.offset, size, number));
-        std::ignore = consumer.publish();
+        std::ignore = tell(consumer);
         ++number;
     }
 }
@@ -124,12 +124,12 @@ TEST_CASE("a reader that comes after one which died reads again what was not rel
     auto producer = ring.producer();
     RecordConsumer<MachineAtomics>::Record record{};
     for (std::uint32_t i = 0; i < 4; ++i) REQUIRE(put(producer, ring.data.data(), 20, i));
-    std::ignore = producer.publish();
+    std::ignore = tell(producer);
     {
         auto consumer = ring.consumer();
         REQUIRE(consumer.need(1) == Look::ready);
         REQUIRE(consumer.take(record));
-        std::ignore = consumer.publish();
+        std::ignore = tell(consumer);
         REQUIRE(consumer.take(record));  // in use when its reader goes
     }
     auto successor = ring.consumer();
@@ -194,21 +194,21 @@ TEST_CASE("two threads that sleep and wake each other lose nothing, and nobody s
             const std::uint32_t size = 4 + static_cast<std::uint32_t>(random()) % 200;
             const std::uint32_t units = producer.needed(size);
             if (producer.need(units) != Look::ready) {
-                if (producer.deferred() && producer.publish()) ring_bell(items);
+                if (tell(producer)) ring_bell(items);
                 while (producer.announce(units) == Look::nothing)
                     if (!sleep(space)) lost = true;
             }
             std::memcpy(ring.data.data() + producer.payload_offset(size), &i, sizeof(i));
             producer.finish(size, size);
-            if (random() % 4 != 0 && producer.publish()) ring_bell(items);
+            if (random() % 4 != 0 && producer.publish_lightly()) ring_bell(items);
         }
-        if (producer.deferred() && producer.publish()) ring_bell(items);
+        if (tell(producer)) ring_bell(items);
     });
     auto consumer = ring.consumer();
     std::uint32_t wrong = 0;
     for (std::uint32_t i = 0; i < count && !lost; ++i) {
         if (consumer.need(1) != Look::ready) {
-            if (consumer.deferred() && consumer.publish()) ring_bell(space);
+            if (tell(consumer)) ring_bell(space);
             while (consumer.announce(1) == Look::nothing)
                 if (!sleep(items)) lost = true;
         }
@@ -217,8 +217,9 @@ TEST_CASE("two threads that sleep and wake each other lose nothing, and nobody s
         std::uint32_t number = 0;
         std::memcpy(&number, ring.data.data() + record.offset, sizeof(number));
         if (number != i) ++wrong;
-        if (i % 3 != 0 && consumer.publish()) ring_bell(space);
+        if (i % 3 != 0 && consumer.publish_lightly()) ring_bell(space);
     }
+    if (tell(consumer)) ring_bell(space);
     writer.join();
     CHECK_FALSE(lost);
     CHECK(wrong == 0);

@@ -47,21 +47,17 @@ public:
         return known() >= units ? Look::ready : Look::nothing;
     }
 
-    /// Moves on; the peer learns of it with publish().
+    /// Moves on; the peer learns of it with publish_lightly().
     void advance(std::uint32_t units) noexcept { position_ += units; }
     /// Something was finished of which the peer does not know.
     [[nodiscard]] bool deferred() const noexcept { return position_ != side_.cursor(); }
-    /// Tells the peer of all that was finished; true if it has to be rung.
-    [[nodiscard]] bool publish() noexcept {
-        side_.store(position_);
-        return peer_sleeps();
-    }
-    /// Tells it without a fence; true if it has to be rung. That it need not is sure only after peer_sleeps(), which must
-    /// be asked before this side sleeps.
+    /// Tells the peer of all that was finished, without a fence; true if it has to be rung. That it need not is sure only
+    /// after peer_sleeps(), which must be asked before this side sleeps.
     [[nodiscard]] bool publish_lightly() noexcept {
         side_.store(position_);
         return side_.seems_asleep();
     }
+    /// Behind a fence: true if the peer has to be rung for what it was told.
     [[nodiscard]] bool peer_sleeps() noexcept { return side_.peer_sleeps(); }
 
     /// Announces sleep, unless `units` are there by then. With `nothing` it is safe to wait for the bell: everything

@@ -72,7 +72,7 @@ public:
 
     /// Reads the peer's cursor, checks it and keeps it; false if it is impossible.
     [[nodiscard]] bool look() noexcept {
-        // Pairs with the release store in the peer's publish().
+        // Pairs with the release store in the peer's store().
         const std::uint32_t now = Atomics::load_acquire(peer_->cursor);
         if (now - seen_ > cursor_ + reach_ - seen_) return false;
         seen_ = now;
