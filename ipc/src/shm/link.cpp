@@ -15,7 +15,6 @@
 #include <cerrno>
 #include <cstring>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace weir::ipc {
@@ -26,20 +25,6 @@ using namespace std::chrono_literals;
 constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made up for
 // Of the attach socket: many times what an honest peer leaves unread, and all that one which never reads can hold.
 constexpr int unread_bytes_max = 16 * 1024;
-
-constexpr int peer_pidfd_option = 77;    // SO_PEERPIDFD, Linux 6.5
-constexpr long pidfd_open_number = 434;  // the same on every architecture
-
-// The kernel's own note of who connected is better than a number that could be another process's by now.
-long open_process(int socket, std::int32_t pid) noexcept {
-    int fd = -1;
-    socklen_t size = sizeof(fd);
-    if (::getsockopt(socket, SOL_SOCKET, peer_pidfd_option, &fd, &size) == 0) return fd;
-    if (errno == EMFILE || errno == ENFILE || errno == ESRCH) return -errno;
-    if (pid <= 0) return -ENOSYS;
-    const long opened = ::syscall(pidfd_open_number, pid, 0U);
-    return opened < 0 ? -errno : opened;
-}
 
 // What the kernel says of all users that have no number in our user namespace.
 constexpr std::uint32_t unnamed_uid = 65'534;
@@ -95,14 +80,13 @@ Link& LinkEnd::make(LinkSlot& slot, Fd socket, const Credentials& credentials, L
 
 long LinkEnd::watch_process(Link& link) noexcept {
     LinkSlot& slot = *link.slot_;
-    const long process = open_process(slot.fd(socket_watch), link.credentials_.pid);
+    const long process = sys::open_peer_process(slot.fd(socket_watch), link.credentials_.pid);
     if (process < 0) {
         const bool unknowable =
             process != -EMFILE && process != -ENFILE && process != -ESRCH && process != -ENOMEM;
         return unknowable ? 0 : process;
     }
     slot.set_fd(process_watch, Fd(static_cast<int>(process)));
-    (void)sys::set_cloexec(slot.fd(process_watch));
     return slot.watch_readable(process_watch);
 }
 

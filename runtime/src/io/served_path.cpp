@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <ctime>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace weir {
@@ -25,9 +24,9 @@ enum class Found : std::uint8_t { nobody, somebody, perhaps };
 bool listener_has_ended(int fd) noexcept {
     ucred peer{};
     if (sys::peer_credentials(fd, peer) < 0 || peer.pid <= 0) return false;
-    constexpr long pidfd_open_number = 434;  // the same on every architecture
-    const Fd process(static_cast<int>(::syscall(pidfd_open_number, peer.pid, 0U)));
-    if (!process) return errno == ESRCH;
+    const long opened = sys::open_peer_process(fd, peer.pid);
+    if (opened < 0) return opened == -ESRCH;
+    const Fd process(static_cast<int>(opened));
     return (sys::poll_now(process.get(), POLLIN) & POLLIN) != 0;
 }
 

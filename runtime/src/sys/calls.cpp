@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <mqueue.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace weir {
@@ -139,6 +140,21 @@ long connect_result(int fd) noexcept {
 long peer_credentials(int fd, ucred& peer) noexcept {
     socklen_t size = sizeof(peer);
     return ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ? -errno : 0;
+}
+// The kernel's own note of who connected is better than a number that could be another process's by now.
+long open_peer_process(int fd, pid_t pid) noexcept {
+    constexpr int peer_pidfd_option = 77;    // SO_PEERPIDFD, Linux 6.5
+    constexpr long pidfd_open_number = 434;  // the same on every architecture
+    int process = -1;
+    socklen_t size = sizeof(process);
+    if (::getsockopt(fd, SOL_SOCKET, peer_pidfd_option, &process, &size) == 0) {
+        (void)set_cloexec(process);
+        return process;
+    }
+    if (errno == EMFILE || errno == ENFILE || errno == ESRCH) return -errno;
+    if (pid <= 0) return -ENOSYS;
+    const long opened = ::syscall(pidfd_open_number, pid, 0U);
+    return opened < 0 ? -errno : opened;
 }
 long poll_now(int fd, short events) noexcept {
     return attempt(Call::poll, fd, 0, [=](std::size_t) -> long {

@@ -29,6 +29,9 @@ long connect_result(int fd) noexcept;
 /// Who is at the other end of a connected unix socket: its pid, effective uid and gid when it connected, listened, or
 /// made the pair. 0 or the negative errno; pid 0 where it lives in another pid namespace or is no such socket.
 long peer_credentials(int fd, ucred& peer) noexcept;
+/// A pidfd of that process, close-on-exec, or the negative errno: -ESRCH if it has ended. `pid` is the one of
+/// peer_credentials(), for kernels before 6.5, where another process could have it by now.
+long open_peer_process(int fd, pid_t pid) noexcept;
 /// poll(2) of one descriptor without waiting: the events that are there now, 0 for none.
 long poll_now(int fd, short events) noexcept;
 
