@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // Whoever holds the lock decides about the path. So a socket that lies there is one that a killed server left, and is
-// removed without asking it: the kernel may keep it alive for a moment after its process is gone.
+// replaced without asking it: the kernel may keep it alive for a moment after its process is gone.
+//
+// The path appears whole: the socket is bound beside it, at the path with its last letter as '~' (which the file of no
+// name ends with), gets its owner and mode, listens, and is then renamed. So nobody is refused or turned away by a
+// server that just begins, and whoever is told of the path by inotify can attach at once.
 #include "names/bound_name.hpp"
 
+#include "names/served_name.hpp"
 #include "sys/calls.hpp"
 #include "sys/lock_file.hpp"
 #include "sys/ownership.hpp"
 
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,8 +29,8 @@ constexpr const char* operation = "serving a name";
 
 static_assert(sizeof(sockaddr_un{}.sun_path) == RuntimePath::size_max + 1);
 
-Fd new_socket() noexcept {
-    return Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+Fd new_socket(int type) noexcept {
+    return Fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
 sockaddr_un address_of(const RuntimePath& path) noexcept {
@@ -33,39 +40,52 @@ sockaddr_un address_of(const RuntimePath& path) noexcept {
     return address;
 }
 
+RuntimePath beside(const RuntimePath& path) noexcept {
+    std::array<char, RuntimePath::size_max + 1> text{};
+    const std::size_t size = path.view().copy(text.data(), RuntimePath::size_max);
+    text[size - 1] = '~';
+    return *RuntimePath::make({text.data(), size});  // as long as `path`, so it fits
+}
+
 Result<Fd> listen_at(const RuntimePath& path, const BoundNameOptions& options) noexcept {
     struct stat there {};
-    if (::lstat(path.c_str(), &there) == 0) {
-        if (!S_ISSOCK(there.st_mode))
-            return failure(Errc::invalid, "serving a name, where something that is no socket lies");
-        if (::unlink(path.c_str()) < 0 && errno != ENOENT)
-            return failure(Error::from_errno(operation, errno));
-    }
-    Fd fd = new_socket();
+    if (::lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode))
+        return failure(Errc::invalid, "serving a name, where something that is no socket lies");
+    const RuntimePath begun = beside(path);
+    if (::unlink(begun.c_str()) < 0 && errno != ENOENT) return failure(Error::from_errno(operation, errno));
+    Fd fd = new_socket(SOCK_SEQPACKET);
     if (!fd) return failure(Error::from_errno(operation, errno));
-    const sockaddr_un address = address_of(path);
+    const sockaddr_un address = address_of(begun);
     // The socket's own mode bounds that of its path from the first moment on; chmod adds what the umask took.
     if (::fchmod(fd.get(), options.mode) < 0 ||
         ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) {
         return failure(Error::from_errno(operation, errno));
     }
-    long status = sys::set_ownership(path.c_str(), options.owner, options.group, options.mode);
+    long status = sys::set_ownership(begun.c_str(), options.owner, options.group, options.mode);
     if (status == 0 && ::listen(fd.get(), options.backlog) < 0) status = -errno;
+    if (status == 0 && ::rename(begun.c_str(), path.c_str()) < 0) status = -errno;
     if (status == 0) return fd;
-    ::unlink(path.c_str());
+    ::unlink(begun.c_str());
     return failure(Error::from_errno(operation, static_cast<int>(-status)));
 }
 
 }  // namespace
 
 Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& options) noexcept {
-    WEIR_TRY(Fd lock, sys::take_lock(path.c_str(), operation));
+    auto lock = sys::take_lock(path.c_str(), operation);
+    if (!lock && lock.error() == Errc::denied) {
+        // Another user's lock cannot even be asked for, but the kernel knows who listens.
+        const auto holder = who_serves(path);
+        if (holder && holder->state == NameState::served)
+            return failure(Errc::in_use, operation, static_cast<std::uint64_t>(holder->pid));
+    }
+    if (!lock) return failure(lock.error());
     auto listener = listen_at(path, options);
     if (!listener) {
         sys::remove_lock(path.c_str());
         return failure(listener.error());
     }
-    return BoundName{std::move(lock), std::move(*listener)};
+    return BoundName{std::move(*lock), std::move(*listener)};
 }
 
 void remove_name(const RuntimePath& path) noexcept {
@@ -73,8 +93,8 @@ void remove_name(const RuntimePath& path) noexcept {
     sys::remove_lock(path.c_str());
 }
 
-Fd connect_to_name(const RuntimePath& path, long& status) noexcept {
-    Fd fd = new_socket();
+Fd connect_to_name(const RuntimePath& path, long& status, int type) noexcept {
+    Fd fd = new_socket(type);
     if (!fd) {
         status = -errno;
         return fd;

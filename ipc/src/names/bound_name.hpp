@@ -8,6 +8,7 @@
 #include "weir/sys/fd.hpp"
 
 #include <cstdint>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 namespace weir::ipc {
@@ -24,7 +25,7 @@ struct BoundName {
     Fd listener;  ///< seqpacket, close-on-exec, non-blocking
 };
 
-/// Takes the lock, removes what a killed server left, binds and listens. Errors: in_use (the holder's pid in Error::a),
+/// Takes the lock, binds, listens, and puts the socket in place of what a killed server left. Errors: in_use (the holder's pid in Error::a),
 /// denied, not_found (no such directory), invalid (something that is no socket lies there), no_files.
 Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& options) noexcept;
 
@@ -32,6 +33,6 @@ Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& opt
 void remove_name(const RuntimePath& path) noexcept;
 
 /// Connects to `path`, non-blocking: the socket, or the negative errno in `status`.
-Fd connect_to_name(const RuntimePath& path, long& status) noexcept;
+Fd connect_to_name(const RuntimePath& path, long& status, int type = SOCK_SEQPACKET) noexcept;
 
 }  // namespace weir::ipc

@@ -6,6 +6,7 @@
 #include "weir/ipc/shm/shared_semaphore.hpp"
 
 #include "sys/ownership.hpp"
+#include "weir/ipc/names/name_list.hpp"
 
 #include <array>
 #include <cerrno>
@@ -23,7 +24,6 @@ namespace weir::ipc {
 namespace {
 
 constexpr const char* opening = "shared semaphore open";
-constexpr std::string_view suffix = ".sem";
 constexpr int looks_max = 200;  // each half a millisecond
 constexpr std::array<std::byte, SharedSemaphore::post_max> tokens{};
 
@@ -76,7 +76,7 @@ Result<SharedSemaphore> SharedSemaphore::open(const RuntimeDirectory& directory,
                                               const SharedSemaphoreOptions& options) noexcept {
     if (options.initial > post_max)
         return failure(Errc::too_large, "shared semaphore open, initial count", options.initial, post_max);
-    WEIR_TRY(const RuntimePath path, directory.path_of(name, suffix));
+    WEIR_TRY(const RuntimePath path, directory.path_of(name, semaphore_suffix));
     constexpr timespec pause{.tv_sec = 0, .tv_nsec = 500'000};
     for (int look = 0; look < looks_max; ++look) {
         if (::mkfifo(path.c_str(), S_IRUSR | S_IWUSR) < 0 && errno != EEXIST)
@@ -102,7 +102,7 @@ Result<SharedSemaphore> SharedSemaphore::open(const RuntimeDirectory& directory,
 }
 
 Result<void> SharedSemaphore::unlink(const RuntimeDirectory& directory, const Name& name) noexcept {
-    WEIR_TRY(const RuntimePath path, directory.path_of(name, suffix));
+    WEIR_TRY(const RuntimePath path, directory.path_of(name, semaphore_suffix));
     if (::unlink(path.c_str()) < 0) return failure(Error::from_errno("shared semaphore unlink", errno));
     return {};
 }

@@ -8,6 +8,7 @@
 
 #include "weir/core/name.hpp"
 #include "weir/core/time.hpp"
+#include "weir/ipc/names/name_list.hpp"
 #include "weir/ipc/names/runtime_directory.hpp"
 
 #include <array>
@@ -60,9 +61,6 @@ struct LinkStat {
 
 static_assert(std::is_trivially_copyable_v<LinkStat> && sizeof(LinkPeerStat) == 64 &&
               sizeof(LinkStat) == 152 + LinkStat::peers_max * 64);
-
-/// The suffix of the sockets that LinkServer binds: DIRECTORY/NAME.weir, beside its lock, DIRECTORY/NAME.weir.lock.
-inline constexpr std::string_view link_suffix = ".weir";
 
 /// Asks whoever serves `name`; also one whose link table is full answers. For tools: it blocks, for at most `patience`.
 /// Errors: not_found, refused (a socket that a killed server left), denied, timed_out, busy (the server turned us away
