@@ -5,6 +5,7 @@
 /// What processes share, above the runtime, for users to include at once.
 
 #include <weir/ipc/names/name_list.hpp>
+#include <weir/ipc/names/name_watch.hpp>
 #include <weir/ipc/names/runtime_directory.hpp>
 #include <weir/ipc/ring/byte_ring.hpp>
 #include <weir/ipc/ring/ring.hpp>

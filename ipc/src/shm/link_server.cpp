@@ -111,6 +111,7 @@ bool LinkEnd::drop_one_silent(ServerState& server) noexcept {
 void LinkEnd::refuse(ServerState& server, int socket) noexcept {
     Hello hello{};  // read in any case, or closing would be a reset
     const long got = sys::receive(socket, &hello, sizeof(hello));
+    if (got == 0) return;  // gone again: it only looked who is there
     if (got == sizeof(hello) && hello.magic == protocol_magic && hello.protocol == protocol_version &&
         hello.request == Request::stat) {
         tell_stat(server, socket, server.pending);
