@@ -4,12 +4,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <dirent.h>
 #include <fcntl.h>
 #include <cstdlib>
-#include <memory>
 #include <optional>
-#include <set>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,10 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view lock_suffix = ".lock";
-
-struct CloseDirectory {
-    void operator()(DIR* directory) const noexcept { ::closedir(directory); }
-};
 
 /// Who holds the lock beside `path`: a pid where it can be read. Nothing if nobody does.
 enum class Lock : std::uint8_t { free, held, unknown };
@@ -121,23 +114,17 @@ NameFound look_up(const ipc::RuntimeDirectory& directory, const Name& name) {
 }
 
 Result<std::vector<NameFound>> look_around(const ipc::RuntimeDirectory& directory) {
-    const std::unique_ptr<DIR, CloseDirectory> opened(::opendir(directory.c_str()));
-    if (!opened) return failure(Error::from_errno("runtime directory", errno));
-    std::set<std::string> names;  // a socket, its lock, or both
-    while (const dirent* const entry = ::readdir(opened.get())) {
-        std::string_view file = entry->d_name;
-        if (file.ends_with(lock_suffix)) file.remove_suffix(lock_suffix.size());
-        if (!file.ends_with(ipc::link_suffix)) continue;
-        file.remove_suffix(ipc::link_suffix.size());
-        std::string name(file);
-        std::replace(name.begin(), name.end(), '~', '/');
-        names.insert(name);
+    WEIR_TRY(auto list, ipc::NameList::open(directory));
+    std::vector<Name> names;
+    for (;;) {
+        const auto entry = list.next();
+        if (!entry && entry.error() == Errc::ended) break;
+        if (!entry) return failure(entry.error());
+        if (entry->kind == ipc::NameKind::link) names.push_back(entry->name);
     }
+    std::sort(names.begin(), names.end());
     std::vector<NameFound> found;
-    for (const std::string& each : names) {
-        const auto name = Name::make(each);
-        if (name) found.push_back(look_up(directory, *name));
-    }
+    for (const Name& name : names) found.push_back(look_up(directory, name));
     return found;
 }
 

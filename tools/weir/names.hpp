@@ -37,7 +37,7 @@ struct NameFound {
 
 /// Asks whoever serves `name`, for at most a second.
 [[nodiscard]] NameFound look_up(const ipc::RuntimeDirectory& directory, const Name& name);
-/// Every name in the directory, in the order of the alphabet. Errors: not_found, denied.
+/// Every name in the directory, in the order of the alphabet. Errors: not_found, denied, no_files.
 [[nodiscard]] Result<std::vector<NameFound>> look_around(const ipc::RuntimeDirectory& directory);
 
 }  // namespace weir::tool
