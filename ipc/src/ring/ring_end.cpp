@@ -6,9 +6,10 @@
 //
 // Whenever something happens (the cursor moved, the bell, news of the link, a new reader) the waiter's progress is asked
 // for again: it looks at the state of the link first and at the memory then, so that a peer which wrote and died is
-// read to the end. A new announcement is made before the thread blocks again.
+// read to the end.
 #include "weir/ipc/ring/ring_end.hpp"
 
+#include "ring/ring_wait.hpp"
 #include "weir/core/report.hpp"
 
 #include <bit>
@@ -57,76 +58,6 @@ RingEnd& RingEnd::operator=(RingEnd&& other) noexcept {
     sleeps_ = other.sleeps_;
     records_ = other.records_;
     return *this;
-}
-
-// --- waiting, at either end
-
-template <class End>
-RingProgress RingWait<End>::progress(bool sleeps) noexcept {
-    std::optional<Errc> error;
-    RingProgress progressed = end_.progress(units_, error);
-    if (sleeps && progressed == RingProgress::waiting) progressed = end_.sleep(units_, error);
-    if (error) refuse(*error);
-    return progressed;
-}
-
-template <class End>
-bool RingWait<End>::start_slowly(const Start& start) noexcept {
-    over_ = progress(false) != RingProgress::waiting;
-    if (over_) return true;
-    end_.flush();  // the peer may wait for just that
-    begin(start);
-    watch();
-    static_cast<Scheduler&>(start.context).watch(watch_);  // every Context is a Scheduler
-    return false;
-}
-
-template <class End>
-void RingWait<End>::watch() noexcept {
-    watch_.set(watching, end_.watched(), end_.machine.seen());
-}
-
-template <class End>
-void RingWait<End>::end_if(RingProgress progressed) noexcept {
-    // A bell that cannot be armed ends the wait from within sleep().
-    if (over_ || progressed == RingProgress::waiting) return;
-    end_.machine.awake();
-    watch_.unlink();
-    over_ = true;
-    complete();
-}
-
-// The bell rang, the link changed, or another reader came: begin the wait anew.
-template <class End>
-void RingWait<End>::looked(RingWaiter& self) noexcept {
-    auto& wait = static_cast<RingWait&>(self);
-    if (wait.over_) return;
-    const RingProgress progressed = wait.progress(false);
-    if (progressed == RingProgress::waiting) wait.watch();
-    wait.end_if(progressed);
-}
-
-template <class End>
-void RingWait<End>::cursor_changed(Watch& watch) noexcept {
-    auto& wait = static_cast<RingWait&>(static_cast<CursorWatch&>(watch).waiter);
-    const RingProgress progressed = wait.progress(false);
-    watch.seen = wait.end_.machine.seen();
-    wait.end_if(progressed);
-}
-
-template <class End>
-void RingWait<End>::about_to_sleep(Watch& watch) noexcept {
-    auto& wait = static_cast<RingWait&>(static_cast<CursorWatch&>(watch).waiter);
-    wait.end_if(wait.progress(true));
-}
-
-template <class End>
-void RingWait<End>::stopped(Stoppable& self) noexcept {
-    auto& wait = static_cast<RingWait&>(self);
-    if (wait.over_) return;
-    // What has arrived by now wins over the stop.
-    if (wait.progress(false) == RingProgress::waiting) wait.refuse(Errc::cancelled);
-    wait.end_if(RingProgress::ready);
 }
 
 template class RingWait<RingWriterEnd>;

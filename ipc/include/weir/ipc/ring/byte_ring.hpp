@@ -19,32 +19,49 @@ struct ByteRingOptions {
 };
 
 /// A reserved record. Dropping it abandons it. Move-only; lives no longer than its writer, which must not move.
-class [[nodiscard]] ByteSlot {
+template <class End>
+class [[nodiscard]] BasicByteSlot {
 public:
-    ByteSlot(RingWriterEnd& end, std::uint32_t size) noexcept;
-    ByteSlot(ByteSlot&& other) noexcept : end_(std::exchange(other.end_, nullptr)), size_(other.size_) {}
-    ByteSlot& operator=(ByteSlot&&) = delete;
-    ~ByteSlot() { abandon(); }
+    BasicByteSlot(End& end, std::uint32_t size) noexcept : end_(&end), size_(size) { end.set_in_use(true); }
+    BasicByteSlot(BasicByteSlot&& other) noexcept
+        : end_(std::exchange(other.end_, nullptr)), size_(other.size_) {}
+    BasicByteSlot& operator=(BasicByteSlot&&) = delete;
+    ~BasicByteSlot() { abandon(); }
 
     /// To be filled; 8-aligned.
-    [[nodiscard]] Bytes bytes() const noexcept;
+    [[nodiscard]] Bytes bytes() const noexcept {
+        return {end_->data() + end_->machine.payload_offset(size_), size_};
+    }
     /// Gives the first `size` bytes of it to the reader as one record, with all that was deferred before it.
-    void commit(std::size_t size) noexcept;
+    void commit(std::size_t size) noexcept {
+        End* const end = end_;
+        defer(size);
+        end->publish();
+    }
     void commit() noexcept { commit(size_); }
     /// It is finished, and the reader gets it with the next commit, or when the writer has to wait.
-    void defer(std::size_t size) noexcept;
+    void defer(std::size_t size) noexcept {
+        WEIR_ASSERT(end_ != nullptr && size <= size_ &&
+                    "a record is committed twice, or longer than was reserved");
+        end_->machine.finish(size_, static_cast<std::uint32_t>(size));
+        end_->count_record();
+        abandon();
+    }
     void defer() noexcept { defer(size_); }
-    void abandon() noexcept;
+    void abandon() noexcept {
+        if (end_ != nullptr) std::exchange(end_, nullptr)->set_in_use(false);
+    }
 
 private:
-    RingWriterEnd* end_;
+    End* end_;
     std::uint32_t size_;
 };
 
 /// A record in place. Dropping it releases it. Move-only; lives no longer than its reader, which must not move.
-class [[nodiscard]] ByteRecord : public RingItemBase {
+template <class End>
+class [[nodiscard]] BasicByteRecord : public RingItemBase<End> {
 public:
-    ByteRecord(RingReaderEnd& end, ConstBytes bytes) noexcept : RingItemBase(end, 1), bytes_(bytes) {}
+    BasicByteRecord(End& end, ConstBytes bytes) noexcept : RingItemBase<End>(end, 1), bytes_(bytes) {}
     /// 8-aligned. After defer() they stay until the next release or wait.
     [[nodiscard]] ConstBytes bytes() const noexcept { return bytes_; }
 
@@ -52,72 +69,126 @@ private:
     ConstBytes bytes_;
 };
 
-/// What ByteRingWriter::reserve() returns.
-class [[nodiscard]] ReserveBytes : public Awaitable<ReserveBytes> {
+/// What reserve() of a writer of bytes returns.
+template <class End>
+class [[nodiscard]] ReserveBytes : public Awaitable<ReserveBytes<End>> {
 public:
-    using Outcome = Result<ByteSlot>;
-    ReserveBytes(RingWriterEnd& end, std::size_t size) noexcept : end_(&end), size_(size) {}
+    using Outcome = Result<BasicByteSlot<End>>;
+    ReserveBytes(End& end, std::size_t size) noexcept : end_(&end), size_(size) {}
 
-    class Wait : public RingWait<RingWriterEnd> {
+    class Wait : public RingWait<End> {
     public:
-        explicit Wait(ReserveBytes&& reserve) noexcept;
-        bool start(const Start& start) noexcept { return error_ || RingWait<RingWriterEnd>::start(start); }
-        Result<ByteSlot> take() noexcept;
+        explicit Wait(ReserveBytes&& reserve) noexcept
+            : RingWait<End>(kind, *reserve.end_, 0), size_(static_cast<std::uint32_t>(reserve.size_)) {
+            const End& writer = *reserve.end_;
+            if (!writer.open()) {
+                this->refuse(Errc::closed);
+                return;
+            }
+            const std::uint32_t most = ring::record_size_max(writer.machine.capacity());
+            if (reserve.size_ > most) {
+                this->error_ =
+                    Error{.code = Errc::too_large, .operation = this->name(), .a = reserve.size_, .b = most};
+                return;
+            }
+            this->units_ = writer.machine.needed(size_);
+        }
+        bool start(const Start& start) noexcept { return this->error_ || RingWait<End>::start(start); }
+        Outcome take() noexcept {
+            if (!this->arrived()) return this->failed();
+            return BasicByteSlot<End>(this->end(), size_);
+        }
 
     private:
-        static constexpr Pending::Kind kind{RingWriterEnd::waiting_for, nullptr};
+        static constexpr Pending::Kind kind{End::waiting_for, nullptr};
         std::uint32_t size_;
     };
 
 private:
-    RingWriterEnd* end_;
+    End* end_;
     std::size_t size_;
 };
 
-/// What ByteRingReader::next() returns.
-class [[nodiscard]] NextBytes : public Awaitable<NextBytes> {
+/// What next() of a reader of bytes returns.
+template <class End>
+class [[nodiscard]] NextBytes : public Awaitable<NextBytes<End>> {
 public:
-    using Outcome = Result<ByteRecord>;
-    explicit NextBytes(RingReaderEnd& end) noexcept : end_(&end) {}
+    using Outcome = Result<BasicByteRecord<End>>;
+    explicit NextBytes(End& end) noexcept : end_(&end) {}
 
-    class Wait : public RingWait<RingReaderEnd> {
+    class Wait : public RingWait<End> {
     public:
-        explicit Wait(NextBytes&& next) noexcept : RingWait<RingReaderEnd>(kind, *next.end_, 1) {}
-        Result<ByteRecord> take() noexcept;
+        explicit Wait(NextBytes&& next) noexcept : RingWait<End>(kind, *next.end_, 1) {}
+        Outcome take() noexcept {
+            if (!this->arrived()) return this->failed();
+            End& reader = this->end();
+            ring::RecordConsumer<ring::MachineAtomics>::Record record{};
+            if (!reader.machine.take(record)) {
+                reader.set_broken();
+                return failure(Errc::corrupt, this->name());
+            }
+            return BasicByteRecord<End>(reader, {reader.data() + record.offset, record.size});
+        }
 
     private:
-        static constexpr Pending::Kind kind{RingReaderEnd::waiting_for, nullptr};
+        static constexpr Pending::Kind kind{End::waiting_for, nullptr};
     };
 
 private:
-    RingReaderEnd* end_;
+    End* end_;
 };
 
-class ByteRingWriter {
+/// Writing records of bytes at an End, whatever its ring is made of.
+template <class End>
+class ByteRingWriting {
+public:
+    /// Waits for room for a record of `size` bytes. Errors: too_large (beyond record_size_max()), and those of
+    /// RingWriting::reserve.
+    [[nodiscard]] ReserveBytes<End> reserve(std::size_t size) noexcept {
+        return ReserveBytes<End>(end_, size);
+    }
+    void commit() noexcept { end_.flush(); }
+
+    [[nodiscard]] std::size_t record_size_max() const noexcept {
+        return ring::record_size_max(end_.machine.capacity());
+    }
+    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
+
+protected:
+    End end_;
+};
+
+/// Reading records of bytes at an End, whatever its ring is made of.
+template <class End>
+class ByteRingReading {
+public:
+    /// As RingReading::next; the bytes are valid until the record is released.
+    [[nodiscard]] NextBytes<End> next() noexcept { return NextBytes<End>(end_); }
+    void release() noexcept { end_.flush(); }
+    void close() noexcept { end_.shut(); }
+    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
+
+protected:
+    End end_;
+};
+
+using ByteSlot = BasicByteSlot<RingWriterEnd>;
+using ByteRecord = BasicByteRecord<RingReaderEnd>;
+
+/// As RingWriter, of bytes.
+class ByteRingWriter : public ByteRingWriting<RingWriterEnd> {
 public:
     ByteRingWriter() noexcept = default;
     /// As RingWriter<T>::create.
     static Result<ByteRingWriter> create(Scheduler& scheduler, const RingName& name,
                                          const ByteRingOptions& options = {}) noexcept;
-
-    /// Waits for room for a record of `size` bytes. Errors: too_large (beyond record_size_max()), and those of
-    /// RingWriter<T>::reserve.
-    [[nodiscard]] ReserveBytes reserve(std::size_t size) noexcept { return ReserveBytes(end_, size); }
-    void commit() noexcept { end_.flush(); }
     /// As RingWriter<T>::close.
     [[nodiscard]] RingDrain close() noexcept { return RingDrain(end_); }
-
-    [[nodiscard]] std::size_t record_size_max() const noexcept {
-        return ring::record_size_max(end_.machine.capacity());
-    }
     [[nodiscard]] bool has_reader() const noexcept { return end_.has_reader(); }
-    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
-
-private:
-    RingWriterEnd end_;
 };
 
-class ByteRingReader {
+/// As RingReader, of bytes.
+class ByteRingReader : public ByteRingReading<RingReaderEnd> {
 public:
     ByteRingReader() noexcept = default;
 
@@ -126,15 +197,6 @@ public:
     /// As RingReader<T>::open.
     [[nodiscard]] static Open open(Scheduler& scheduler, const RingName& name,
                                    const LinkOpenOptions& options = {}) noexcept;
-
-    /// As RingReader<T>::next; the bytes are valid until the record is released.
-    [[nodiscard]] NextBytes next() noexcept { return NextBytes(end_); }
-    void release() noexcept { end_.flush(); }
-    void close() noexcept { end_.shut(); }
-    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
-
-private:
-    RingReaderEnd end_;
 };
 
 class [[nodiscard]] ByteRingReader::Open : public Awaitable<Open> {

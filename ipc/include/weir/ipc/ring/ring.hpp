@@ -52,6 +52,7 @@ template <RingRecord T>
 }
 
 /// The part of a reservation that does not depend on its type: dropping it abandons it.
+template <class End>
 class RingSlotBase {
 public:
     RingSlotBase(RingSlotBase&& other) noexcept
@@ -65,9 +66,7 @@ public:
     }
 
 protected:
-    RingSlotBase(RingWriterEnd& end, std::uint32_t count) noexcept : end_(&end), count_(count) {
-        end.set_in_use(true);
-    }
+    RingSlotBase(End& end, std::uint32_t count) noexcept : end_(&end), count_(count) { end.set_in_use(true); }
     void finish(std::uint32_t count, bool publish) noexcept {
         WEIR_ASSERT(end_ != nullptr && count <= count_ &&
                     "a slot is committed twice, or more than was reserved");
@@ -78,35 +77,35 @@ protected:
     }
 
 private:
-    RingWriterEnd* end_;
+    End* end_;
     std::uint32_t count_;
 };
 
 /// One reserved record. Move-only; lives no longer than its RingWriter, which must not move meanwhile.
-template <RingRecord T>
-class [[nodiscard]] RingSlot : public RingSlotBase {
+template <RingRecord T, class End = RingWriterEnd>
+class [[nodiscard]] RingSlot : public RingSlotBase<End> {
 public:
-    RingSlot(RingWriterEnd& end, T* value) noexcept : RingSlotBase(end, 1), value_(value) {}
+    RingSlot(End& end, T* value) noexcept : RingSlotBase<End>(end, 1), value_(value) {}
 
     /// What lies there is what an earlier record left.
     [[nodiscard]] T& operator*() const noexcept { return *value_; }
     [[nodiscard]] T* operator->() const noexcept { return value_; }
     /// Gives it to the reader, with all that was deferred before it. One store, one load of the reader's line, and a
     /// system call only if the reader sleeps.
-    void commit() noexcept { finish(1, true); }
+    void commit() noexcept { this->finish(1, true); }
     /// It is finished, and the reader gets it with the next commit(), or when the writer has to wait.
-    void defer() noexcept { finish(1, false); }
+    void defer() noexcept { this->finish(1, false); }
 
 private:
     T* value_;
 };
 
 /// Several reserved records that lie side by side.
-template <RingRecord T>
-class [[nodiscard]] RingSlots : public RingSlotBase {
+template <RingRecord T, class End = RingWriterEnd>
+class [[nodiscard]] RingSlots : public RingSlotBase<End> {
 public:
-    RingSlots(RingWriterEnd& end, std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
-        : RingSlotBase(end, count), first_(first), stride_(stride), size_(count) {}
+    RingSlots(End& end, std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
+        : RingSlotBase<End>(end, count), first_(first), stride_(stride), size_(count) {}
 
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] T& operator[](std::uint32_t index) const noexcept {
@@ -114,8 +113,8 @@ public:
         return *static_cast<T*>(at);
     }
     /// Gives the first `count` of them to the reader at once; the others were never reserved.
-    void commit(std::uint32_t count) noexcept { finish(count, true); }
-    void commit() noexcept { finish(size_, true); }
+    void commit(std::uint32_t count) noexcept { this->finish(count, true); }
+    void commit() noexcept { this->finish(size_, true); }
 
 private:
     std::byte* first_;
@@ -124,6 +123,7 @@ private:
 };
 
 /// The part of a record in use that does not depend on its type: dropping it releases it.
+template <class End>
 class RingItemBase {
 public:
     RingItemBase(RingItemBase&& other) noexcept
@@ -147,9 +147,7 @@ public:
 
 protected:
     /// Its place was passed already.
-    RingItemBase(RingReaderEnd& end, std::uint32_t count) noexcept : end_(&end), count_(count) {
-        end.set_in_use(true);
-    }
+    RingItemBase(End& end, std::uint32_t count) noexcept : end_(&end), count_(count) { end.set_in_use(true); }
 
 private:
     void done() noexcept {
@@ -157,15 +155,15 @@ private:
         std::exchange(end_, nullptr)->set_in_use(false);
     }
 
-    RingReaderEnd* end_;
+    End* end_;
     std::uint32_t count_;
 };
 
 /// One record in place. Move-only; lives no longer than its RingReader, which must not move meanwhile.
-template <RingRecord T>
-class [[nodiscard]] RingItem : public RingItemBase {
+template <RingRecord T, class End = RingReaderEnd>
+class [[nodiscard]] RingItem : public RingItemBase<End> {
 public:
-    RingItem(RingReaderEnd& end, const T* value) noexcept : RingItemBase(end, 1), value_(value) {}
+    RingItem(End& end, const T* value) noexcept : RingItemBase<End>(end, 1), value_(value) {}
     [[nodiscard]] const T& operator*() const noexcept { return *value_; }
     [[nodiscard]] const T* operator->() const noexcept { return value_; }
 
@@ -174,11 +172,11 @@ private:
 };
 
 /// Several records in place, released together.
-template <RingRecord T>
-class [[nodiscard]] RingItems : public RingItemBase {
+template <RingRecord T, class End = RingReaderEnd>
+class [[nodiscard]] RingItems : public RingItemBase<End> {
 public:
-    RingItems(RingReaderEnd& end, const std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
-        : RingItemBase(end, count), first_(first), stride_(stride), size_(count) {}
+    RingItems(End& end, const std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
+        : RingItemBase<End>(end, count), first_(first), stride_(stride), size_(count) {}
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] const T& operator[](std::uint32_t index) const noexcept {
         const void* const at = first_ + std::size_t{index} * stride_;
@@ -249,28 +247,68 @@ private:
     RingWriterEnd* end_;
 };
 
-/// The writing end of a ring of T. Move-only, while no slot of it is in use and nobody waits; belongs to one
-/// scheduler's thread. Takes two slots of the link table.
-template <RingRecord T>
-class RingWriter {
+/// Writing records of T at an End, whatever its ring is made of.
+template <RingRecord T, class End>
+class RingWriting {
     static constexpr std::uint32_t stride = ring_shape_of<T>(1).unit_bytes;
-    static T* at(RingWriterEnd& end) noexcept {
+    static T* at(End& end) noexcept {
         void* const place = end.data() + std::size_t{end.machine.offset()} * stride;
         return static_cast<T*>(place);
     }
     struct TakeOne {
-        using Value = RingSlot<T>;
-        Value operator()(RingWriterEnd& end) const noexcept { return Value(end, at(end)); }
+        using Value = RingSlot<T, End>;
+        Value operator()(End& end) const noexcept { return Value(end, at(end)); }
     };
     struct TakeSome {
-        using Value = RingSlots<T>;
+        using Value = RingSlots<T, End>;
         std::uint32_t most;
-        Value operator()(RingWriterEnd& end) const noexcept {
+        Value operator()(End& end) const noexcept {
             const std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
             return Value(end, end.data() + std::size_t{end.machine.offset()} * stride, stride, count);
         }
     };
 
+public:
+    /// Waits for a free slot; the value is to be filled and committed. Completes at once while there is space. Errors:
+    /// cancelled, timed_out, busy (another task waits, or a slot is in use), closed, corrupt (the reader wrote
+    /// nonsense). Takes no frame.
+    [[nodiscard]] auto reserve() noexcept { return RingAwait<End, TakeOne>(end_, {}, 1); }
+    /// The same for 1 to `most` slots that lie side by side: as many as are free before the end of the ring.
+    [[nodiscard]] auto reserve_some(std::uint32_t most) noexcept {
+        return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1}, 1);
+    }
+    /// Without waiting: would_block where reserve() would wait. Costs no credit of the task.
+    [[nodiscard]] Result<RingSlot<T, End>> try_reserve() noexcept {
+        if (!end_.idle()) [[unlikely]]
+            return failure(Errc::busy, End::waiting_for);
+        if (!end_.ready(1)) [[unlikely]] {
+            if (!end_.open()) return failure(Errc::closed, End::waiting_for);
+            if (end_.machine.look(1) != ring::Look::ready)
+                return failure(Errc::would_block, End::waiting_for);
+        }
+        return TakeOne{}(end_);
+    }
+    /// Gives the reader what was deferred.
+    void commit() noexcept { end_.flush(); }
+
+    [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
+    /// Finished and not yet released. Looks at the reader.
+    [[nodiscard]] std::uint32_t fill() noexcept {
+        if (!end_.open()) return 0;
+        std::ignore = end_.machine.look(1);  // what is impossible is left for reserve() to find
+        return slots() - end_.machine.known();
+    }
+    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
+
+protected:
+    End end_;
+};
+
+/// The writing end of a ring of T. Move-only, while no slot of it is in use and nobody waits; belongs to one
+/// scheduler's thread. Takes two slots of the link table. A reader that wrote nonsense is turned out when a reserve()
+/// finds it, which fails with `corrupt`; the records wait for another one.
+template <RingRecord T>
+class RingWriter : public RingWriting<T, RingWriterEnd> {
 public:
     RingWriter() noexcept = default;
 
@@ -285,63 +323,33 @@ public:
         if (!created) return failure(created.error());
         return writer;
     }
-
-    /// Waits for a free slot; the value is to be filled and committed. Completes at once while there is space. Errors:
-    /// cancelled, timed_out, busy (another task waits, or a slot is in use), closed, corrupt (the reader wrote
-    /// nonsense: it was turned out, and the records wait for another). Takes no frame.
-    [[nodiscard]] auto reserve() noexcept { return RingAwait<RingWriterEnd, TakeOne>(end_, {}, 1); }
-    /// The same for 1 to `most` slots that lie side by side: as many as are free before the end of the ring.
-    [[nodiscard]] auto reserve_some(std::uint32_t most) noexcept {
-        return RingAwait<RingWriterEnd, TakeSome>(end_, {most > 0 ? most : 1}, 1);
-    }
-    /// Without waiting: would_block where reserve() would wait. Costs no credit of the task.
-    [[nodiscard]] Result<RingSlot<T>> try_reserve() noexcept {
-        if (!end_.idle()) [[unlikely]]
-            return failure(Errc::busy, "ring reserve");
-        if (!end_.ready(1)) [[unlikely]] {
-            if (!end_.open()) return failure(Errc::closed, "ring reserve");
-            if (end_.machine.look(1) != ring::Look::ready) return failure(Errc::would_block, "ring reserve");
-        }
-        return RingSlot<T>(end_, at(end_));
-    }
-    /// Gives the reader what was deferred.
-    void commit() noexcept { end_.flush(); }
     /// Waits until the reader has released everything, then closes: it learns `ended`. Errors: those of reserve(), and
     /// peer_lost if the reader dies with records left. After an error the ring is still open. Dropping the writer
     /// closes without waiting: a reader that is attached still gets all that was committed, then `ended`.
-    [[nodiscard]] RingDrain close() noexcept { return RingDrain(end_); }
+    [[nodiscard]] RingDrain close() noexcept { return RingDrain(this->end_); }
 
-    [[nodiscard]] bool has_reader() const noexcept { return end_.has_reader(); }
-    [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
-    /// Finished and not yet released. Looks at the reader.
-    [[nodiscard]] std::uint32_t fill() noexcept {
-        if (!end_.open()) return 0;
-        std::ignore = end_.machine.look(1);  // what is impossible is left for reserve() to find
-        return slots() - end_.machine.known();
-    }
-    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
-
-private:
-    RingWriterEnd end_;
+    [[nodiscard]] bool has_reader() const noexcept { return this->end_.has_reader(); }
 };
 
-/// The reading end of a ring of T. Move-only, while no record of it is in use and nobody waits; belongs to one
-/// scheduler's thread. Takes one slot of the link table.
-template <RingRecord T>
-class RingReader {
+/// Reading records of T at an End, whatever its ring is made of.
+template <RingRecord T, class End>
+class RingReading {
+protected:
     static constexpr std::uint32_t stride = ring_shape_of<T>(1).unit_bytes;
+
+private:
     struct TakeOne {
-        using Value = RingItem<T>;
-        Value operator()(RingReaderEnd& end) const noexcept {
+        using Value = RingItem<T, End>;
+        Value operator()(End& end) const noexcept {
             const void* const place = end.data() + std::size_t{end.machine.offset()} * stride;
             end.machine.advance(1);
             return Value(end, static_cast<const T*>(place));
         }
     };
     struct TakeSome {
-        using Value = RingItems<T>;
+        using Value = RingItems<T, End>;
         std::uint32_t most;
-        Value operator()(RingReaderEnd& end) const noexcept {
+        Value operator()(End& end) const noexcept {
             const std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
             const std::byte* const first = end.data() + std::size_t{end.machine.offset()} * stride;
             end.machine.advance(count);
@@ -349,6 +357,43 @@ class RingReader {
         }
     };
 
+public:
+    /// Waits for the next record, to be used in place. Completes at once while there are any. Errors: cancelled,
+    /// timed_out, busy (another task waits, or a record is in use), closed, corrupt (the writer wrote nonsense), and
+    /// those by which the ring ends. Takes no frame.
+    [[nodiscard]] auto next() noexcept { return RingAwait<End, TakeOne>(end_, {}, 1); }
+    /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring.
+    [[nodiscard]] auto next_some(std::uint32_t most) noexcept {
+        return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1}, 1);
+    }
+    /// Without waiting: would_block where next() would wait or tell of an end. Costs no credit of the task.
+    [[nodiscard]] Result<RingItem<T, End>> try_next() noexcept {
+        if (!end_.idle()) [[unlikely]]
+            return failure(Errc::busy, End::waiting_for);
+        if (!end_.ready(1)) [[unlikely]] {
+            if (!end_.open()) return failure(Errc::closed, End::waiting_for);
+            if (end_.machine.look(1) != ring::Look::ready)
+                return failure(Errc::would_block, End::waiting_for);
+        }
+        return TakeOne{}(end_);
+    }
+    /// Gives the writer back what was deferred.
+    void release() noexcept { end_.flush(); }
+    /// Leaves at once. What was not released is the next reader's.
+    void close() noexcept { end_.shut(); }
+
+    [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
+    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
+
+protected:
+    End end_;
+};
+
+/// The reading end of a ring of T. Move-only, while no record of it is in use and nobody waits; belongs to one
+/// scheduler's thread. Takes one slot of the link table. It ends with `ended` (the writer closed) or peer_lost (it died),
+/// both only after its last committed record.
+template <RingRecord T>
+class RingReader : public RingReading<T, RingReaderEnd> {
 public:
     RingReader() noexcept = default;
 
@@ -363,7 +408,7 @@ public:
             Result<RingReader> take() noexcept {
                 WEIR_TRY(LinkClient client, OpenLink::Wait::take());
                 RingReader reader;
-                const auto attached = reader.end_.attach(std::move(client), stride);
+                const auto attached = reader.end_.attach(std::move(client), RingReader::stride);
                 if (!attached) return failure(attached.error());
                 return reader;
             }
@@ -379,35 +424,6 @@ public:
                                    const LinkOpenOptions& options = {}) noexcept {
         return Open(open_link(name, ring_shape_of<T>(0).terms(), options));
     }
-
-    /// Waits for the next record, to be used in place. Completes at once while there are any. Errors: ended (the writer
-    /// closed) and peer_lost (it died), both only after its last committed record; cancelled, timed_out, busy (another
-    /// task waits, or a record is in use), closed, corrupt (the writer wrote nonsense). Takes no frame.
-    [[nodiscard]] auto next() noexcept { return RingAwait<RingReaderEnd, TakeOne>(end_, {}, 1); }
-    /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring.
-    [[nodiscard]] auto next_some(std::uint32_t most) noexcept {
-        return RingAwait<RingReaderEnd, TakeSome>(end_, {most > 0 ? most : 1}, 1);
-    }
-    /// Without waiting: would_block where next() would wait or tell of an end. Costs no credit of the task.
-    [[nodiscard]] Result<RingItem<T>> try_next() noexcept {
-        if (!end_.idle()) [[unlikely]]
-            return failure(Errc::busy, "ring next");
-        if (!end_.ready(1)) [[unlikely]] {
-            if (!end_.open()) return failure(Errc::closed, "ring next");
-            if (end_.machine.look(1) != ring::Look::ready) return failure(Errc::would_block, "ring next");
-        }
-        return TakeOne{}(end_);
-    }
-    /// Gives the writer back what was deferred.
-    void release() noexcept { end_.flush(); }
-    /// Leaves at once. What was not released is the next reader's.
-    void close() noexcept { end_.shut(); }
-
-    [[nodiscard]] std::uint32_t slots() const noexcept { return end_.machine.capacity(); }
-    [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
-
-private:
-    RingReaderEnd end_;
 };
 
 }  // namespace weir::ipc
