@@ -132,6 +132,8 @@ void SubscriberEnd::leave() noexcept {
     publisher_ = {};
     reader_ = {};
     slots_ = nullptr;
+    free_pins_ = 0;
+    all_pins_ = 0;
     link_.close();
 }
 
@@ -143,8 +145,6 @@ void SubscriberEnd::shut() noexcept {
     WEIR_ASSERT(waiter_ == nullptr && !holds_some() && "a subscriber is closed while it is in use");
     leave();
     copies_.unmap();
-    free_pins_ = 0;
-    all_pins_ = 0;
     over_.reset();
     again_.reset();
     not_reopened_.reset();
