@@ -9,6 +9,7 @@
 #include <weir/ipc/names/runtime_directory.hpp>
 #include <weir/ipc/ring/byte_ring.hpp>
 #include <weir/ipc/ring/ring.hpp>
+#include <weir/ipc/service/service.hpp>
 #include <weir/ipc/shm/foreign_semaphore.hpp>
 #include <weir/ipc/shm/link.hpp>
 #include <weir/ipc/shm/link_stat.hpp>

@@ -279,10 +279,19 @@ void OpenLink::Wait::Alarm::fire(Timer& timer) noexcept {
     if (wait.error_) wait.finish();
 }
 
+void OpenLink::Wait::give_up() noexcept {
+    if (alarm_.armed()) scheduler_->timers.disarm(alarm_);
+    if (link_ != nullptr) std::exchange(link_, nullptr)->close();
+}
+
+void OpenLink::Wait::abandon() noexcept {
+    give_up();
+    if (linked()) unlink();
+}
+
 void OpenLink::Wait::stopped(Stoppable& self) noexcept {
     auto& wait = static_cast<Wait&>(self);
-    wait.scheduler_->timers.disarm(wait.alarm_);
-    if (wait.link_ != nullptr) std::exchange(wait.link_, nullptr)->close();
+    wait.give_up();
     wait.fail({.code = Errc::cancelled, .operation = wait.name()});
     wait.complete();
 }

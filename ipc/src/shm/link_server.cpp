@@ -338,6 +338,8 @@ void LinkEnd::tell_stat(ServerState& server, int socket, std::uint32_t pending) 
             told.attached_ns = static_cast<std::uint64_t>(to_ns(peer->attached_at_));
             told.bells_rung = peer->bells_rung_;
             told.bells_heard = peer->bells_heard_;
+            if (server.hooks.fill_peer_stat != nullptr)
+                server.hooks.fill_peer_stat(server.owner, *peer, told);
         }
         ++stat.peers;
     }

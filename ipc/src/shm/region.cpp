@@ -31,8 +31,8 @@ bool beyond_file_limit(std::size_t size, rlimit& limit) noexcept {
     return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur;
 }
 
-Result<Mapping> map(int fd, std::size_t size, int access, const char* operation) noexcept {
-    void* const data = ::mmap(nullptr, size, access, MAP_SHARED | MAP_POPULATE, fd, 0);
+Result<Mapping> map(int fd, std::size_t size, int access, int flags, const char* operation) noexcept {
+    void* const data = ::mmap(nullptr, size, access, flags | MAP_POPULATE, fd, 0);
     if (data != MAP_FAILED) return Mapping(data, size);
     Error error = Error::from_errno(operation, errno);
     if (error.code == Errc::no_memory) error.a = size;
@@ -52,6 +52,10 @@ Result<void> check(int fd, std::size_t size, int seals) noexcept {
 }
 
 }  // namespace
+
+Result<Mapping> private_memory(std::size_t size) noexcept {
+    return map(-1, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, "private memory");
+}
 
 void Mapping::unmap() noexcept {
     if (data_ == nullptr) return;
@@ -97,10 +101,10 @@ Result<Region> Region::received(Fd fd, std::size_t size, Sealed sealed) noexcept
 }
 
 Result<Mapping> Region::map_writable() const noexcept {
-    return map(fd_.get(), size_, PROT_READ | PROT_WRITE, "region, mapping it writable");
+    return map(fd_.get(), size_, PROT_READ | PROT_WRITE, MAP_SHARED, "region, mapping it writable");
 }
 Result<Mapping> Region::map_read_only() const noexcept {
-    return map(fd_.get(), size_, PROT_READ, "region, mapping it read-only");
+    return map(fd_.get(), size_, PROT_READ, MAP_SHARED, "region, mapping it read-only");
 }
 
 Result<void> Region::seal() const noexcept {

@@ -23,9 +23,10 @@ enum class Site : std::uint8_t {
     record_header,  ///< size and mark of a byte record
     pad_header,     ///< size and mark of the pad at the end
     payload,        ///< bytes copied into a record by the ring itself
+    entry,          ///< what a side of a service says of a call
     bell,           ///< not a store: the peer is rung
 };
-inline constexpr std::size_t sites_count = 7;
+inline constexpr std::size_t sites_count = 8;
 
 /// The two fences without which wake-ups are lost. Each pairs with the other one in the peer.
 enum class Fence : std::uint8_t {

@@ -101,6 +101,8 @@ struct LinkHooks {
     void (*on_signal)(void* owner, Link& link) noexcept = nullptr;
     /// For `weir stat`: fills what the object knows (see link_stat.hpp). The link layer has filled the rest.
     void (*fill_stat)(void* owner, LinkStat& stat) noexcept = nullptr;
+    /// The same for one attached client, before fill_stat.
+    void (*fill_peer_stat)(void* owner, const Link& link, LinkPeerStat& stat) noexcept = nullptr;
 };
 
 /// One attachment. Pinned in the link table; who has it as a client owns it by a LinkClient, a server's belong to its
@@ -277,6 +279,8 @@ public:
         bool start(const Start& start) noexcept;
         void refuse(Errc code) noexcept { error_ = Error{.code = code, .operation = name()}; }
         Result<LinkClient> take() noexcept;
+        /// For owners that are no tasks: instead of its completion, which has not come yet.
+        void abandon() noexcept;
 
     private:
         friend class LinkEnd;
@@ -293,6 +297,7 @@ public:
         void finish() noexcept;
         /// A server that went away in the middle: somebody may serve the name again soon.
         void lose() noexcept;
+        void give_up() noexcept;
 
         Alarm alarm_;
         RuntimePath path_;

@@ -56,6 +56,10 @@ private:
     std::size_t size_ = 0;
 };
 
+/// Memory of this process alone, for what is made once and lives long: `size` bytes of zeros, every page there. Errors:
+/// no_memory (with the size in Error::a).
+Result<Mapping> private_memory(std::size_t size) noexcept;
+
 /// The file behind shared memory, without a mapping of its own. Move-only; the memory lives as long as a descriptor or
 /// a mapping of it does, in any process, and is gone with the last of them, however they die.
 class Region {
