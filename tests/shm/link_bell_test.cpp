@@ -102,7 +102,9 @@ Task<> rings_too_often(Scheduler& scheduler, const ipc::RuntimeDirectory& direct
     CHECK_IN_TASK((client->state() == LinkState::attached && server.links == 1));
 }
 TEST_CASE("a peer that rings too often is turned out, and nobody else notices") {
+    const Log log;
     in_directory(rings_too_often);
+    CHECK(log.lines.find(text(ipc::LinkViolation::rings)) != std::string::npos);
 }
 
 Task<> goodbye_behind_rings(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {

@@ -21,12 +21,6 @@ using namespace weir::test;
 using ipc::LinkState;
 using ipc::LinkTrust;
 
-std::size_t open_descriptors() {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
-    return count;
-}
-
 Task<> attach_and_ring(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, LinkTrust at_server,
                        LinkTrust at_client) {
     SampleServer server;

@@ -48,6 +48,15 @@ void print_all(std::FILE* out, const NameFound& found) {
     std::fprintf(out, "sleeps: %" PRIu64 "\n", stat.sleeps);
     std::fprintf(out, "admitted: %" PRIu64 "\n", stat.admitted);
     std::fprintf(out, "refused: %" PRIu64 "\n", stat.refused);
+    std::fprintf(out, "denied: %" PRIu64 "\n", stat.denied);
+    std::fprintf(out, "over a user's cap: %" PRIu64 "\n", stat.over_cap);
+    std::fprintf(out, "turned out: %" PRIu64 "\n", stat.turned_out);
+    if (stat.turned_out > 0) {
+        const std::string_view why = ipc::text(stat.violation);
+        std::fprintf(out, "turned out last: pid %" PRId32 ", uid %" PRIu32 ", %.1f s ago: it %.*s\n",
+                     stat.violator_pid, stat.violator_uid, seconds(stat.violated_ns, stat.now_ns),
+                     static_cast<int>(why.size()), why.data());
+    }
     std::fprintf(out, "pending: %" PRIu32 "\n", stat.pending);
     std::fprintf(out, "peers: %" PRIu32 "\n", stat.peers);
     const auto shown = std::min<std::size_t>(stat.peers, ipc::LinkStat::peers_max);

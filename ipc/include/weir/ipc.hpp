@@ -15,10 +15,10 @@
 #include <weir/ipc/shm/link_stat.hpp>
 #include <weir/ipc/shm/region.hpp>
 #include <weir/ipc/shm/shared_semaphore.hpp>
+#include <weir/ipc/shm/token_bucket.hpp>
 #include <weir/ipc/topic/topic.hpp>
 #include <weir/ipc/types/bounded_string.hpp>
 #include <weir/ipc/types/bounded_vector.hpp>
 #include <weir/ipc/types/layout.hpp>
 #include <weir/ipc/types/validity.hpp>
-#include <weir/ipc/shm/token_bucket.hpp>
 #include <weir/version.hpp>

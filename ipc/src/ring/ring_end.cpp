@@ -10,7 +10,6 @@
 #include "weir/ipc/ring/ring_end.hpp"
 
 #include "ring/ring_wait.hpp"
-#include "weir/core/report.hpp"
 
 #include <bit>
 #include <new>
@@ -34,10 +33,6 @@ SharedWords& words_at(std::byte* memory) noexcept {
 const SharedWords& words_at(const std::byte* memory) noexcept {
     const void* const at = memory;
     return *std::launder(static_cast<const SharedWords*>(at));
-}
-
-Error corrupt(const char* operation) noexcept {
-    return {.code = Errc::corrupt, .operation = operation};
 }
 
 }  // namespace
@@ -145,6 +140,7 @@ RingProgress RingWriterEnd::progress(std::uint32_t units, std::optional<Errc>& e
     }
     // The records are sound and wait for another reader; this one is turned out.
     error = Errc::corrupt;
+    link_->turn_out(LinkViolation::memory);
     turn_out(*link_);
     return RingProgress::failed;
 }
@@ -204,7 +200,7 @@ void RingWriterEnd::on_signal(void* owner, Link& link) noexcept {
 void RingWriterEnd::turn_out(Link& link) noexcept {
     if (link_ != &link) return;
     if (attached_) {
-        if (machine.look(1) == Look::corrupt) report(corrupt("ring, its reader"));
+        if (machine.look(1) == Look::corrupt) link.turn_out(LinkViolation::memory);
         stand_in().cursor.store(machine.seen(), std::memory_order_relaxed);
         machine.rebind(stand_in());
     }
@@ -291,7 +287,7 @@ RingProgress RingReaderEnd::progress(std::uint32_t units, std::optional<Errc>& e
     // Before the look: what the writer stored before it went can then be seen.
     const LinkState state = link_->state();
     if (broken_ || machine.need(units) == Look::corrupt) {
-        broken_ = true;
+        set_broken();
         return fail_with(Errc::corrupt);
     }
     if (machine.known() >= units) return RingProgress::ready;

@@ -11,10 +11,14 @@
 
 #include "shm/link_end.hpp"
 #include "sys/calls.hpp"
+#include "weir/core/report.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace weir::ipc {
@@ -29,7 +33,21 @@ constexpr int unread_bytes_max = 16 * 1024;
 // What the kernel says of all users that have no number in our user namespace.
 constexpr std::uint32_t unnamed_uid = 65'534;
 
-bool trusts(LinkTrust trust, std::uint32_t uid) noexcept {
+// The path of a name's socket, as the kernel knows it at either end. bind_name() binds beside it and renames: what was
+// bound differs in the last letter.
+std::string_view path_of(int fd, bool server, sockaddr_un& address) noexcept {
+    socklen_t size = sizeof(address);
+    auto* const at = static_cast<sockaddr*>(static_cast<void*>(&address));
+    if ((server ? ::getsockname(fd, at, &size) : ::getpeername(fd, at, &size)) < 0) return "?";
+    char* const path = address.sun_path;
+    const std::size_t length = ::strnlen(path, sizeof(address.sun_path));
+    if (length > 0) path[length - 1] = link_suffix.back();
+    return {path, length};
+}
+
+}  // namespace
+
+bool LinkEnd::trusts(LinkTrust trust, std::uint32_t uid) noexcept {
     switch (trust) {
         case LinkTrust::nobody: break;
         case LinkTrust::same_user: return uid == ::geteuid() && uid != unnamed_uid;
@@ -37,8 +55,6 @@ bool trusts(LinkTrust trust, std::uint32_t uid) noexcept {
     }
     return false;
 }
-
-}  // namespace
 
 const LinkKind LinkEnd::kind{
     .on_event =
@@ -97,12 +113,13 @@ long LinkEnd::send(const Link& link, const void* data, std::size_t size,
     return sys::send_message(link.slot_->fd(socket_watch), message.header());
 }
 
-long LinkEnd::receive(const Link& link, void* data, std::size_t size) noexcept {
+long LinkEnd::receive(const Link& link, void* data, std::size_t size, bool& descriptors) noexcept {
     sys::PlainMessage message(data, size);
     const int fd = link.slot_->fd(socket_watch);
     long got = sys::receive_message(fd, message.header());
     // What the peer sent before it closed on us is still there behind the reset.
     if (got == -ECONNRESET) got = sys::receive_message(fd, message.header());
+    descriptors = message.descriptors_cut();
     return got;
 }
 
@@ -120,14 +137,15 @@ void LinkEnd::read_socket(Link& link) noexcept {
         on_client_packet(link);
         if (slot.closing() || link.state_ == LinkState::attaching) return;
     }
-    bool heard = false;
+    bool rang = false;
     std::byte packet[sizeof(Hello)];
     while (!slot.closing() && (link.state_ == LinkState::attaching || link.state_ == LinkState::attached)) {
-        const long got = receive(link, packet, sizeof(packet));
+        bool descriptors = false;
+        const long got = receive(link, packet, sizeof(packet), descriptors);
         if (got == -EAGAIN) {
             if (!slot.watching(socket_watch) && slot.watch_readable(socket_watch) < 0) {
                 lose(link, LinkState::lost);
-            } else if (heard) {
+            } else if (rang) {
                 heard_by_packet(link);
             }
             return;
@@ -138,24 +156,65 @@ void LinkEnd::read_socket(Link& link) noexcept {
         }
         const auto size = static_cast<std::size_t>(got);
         if (link.state_ == LinkState::attaching) {
-            on_server_packet(link, packet, size);
-            continue;
+            on_server_packet(link, packet, size, descriptors);
+        } else if (!on_packet(link, packet, size, descriptors, rang)) {
+            return;
         }
-        if (size == sizeof(ring_packet) && link.bell_ == BellKind::packet) {
-            if (!link.hearings_.take(slot.scheduler().now())) {
-                lose(link, LinkState::lost);
-                return;
-            }
-            heard = true;
-            continue;
-        }
-        Note said{};
-        if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
-        const bool goodbye =
-            size == sizeof(said) && said.magic == protocol_magic && said.kind == Note::Kind::goodbye;
-        lose(link, goodbye ? LinkState::ended : LinkState::lost);
-        return;
     }
+}
+
+bool LinkEnd::on_packet(Link& link, const std::byte* packet, std::size_t size, bool descriptors,
+                        bool& rang) noexcept {
+    if (descriptors) {
+        violate(link, LinkViolation::descriptors);
+        return false;
+    }
+    if (size == sizeof(ring_packet) && link.bell_ == BellKind::packet) {
+        rang = true;
+        if (link.hearings_.take(link.slot_->scheduler().now())) return true;
+        violate(link, LinkViolation::rings);
+        return false;
+    }
+    Note said{};
+    if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
+    if (size == sizeof(said) && said.magic == protocol_magic && said.kind == Note::Kind::goodbye) {
+        lose(link, LinkState::ended);
+    } else {
+        violate(link, LinkViolation::packet);
+    }
+    return false;
+}
+
+void LinkEnd::report_peer(const Link& link, const char* happened, std::string_view why) noexcept {
+    const bool client = link.server_ != nullptr;
+    sockaddr_un address{};
+    const std::string_view path = path_of(link.slot_->fd(socket_watch), client, address);
+    char line[320];
+    const int length = std::snprintf(line, sizeof(line), "weir: %s %d of user %u at %.*s was %s%.*s",
+                                     client ? "client" : "server", link.credentials_.pid,
+                                     link.credentials_.uid, static_cast<int>(path.size()), path.data(),
+                                     happened, static_cast<int>(why.size()), why.data());
+    report({line, std::min(static_cast<std::size_t>(length), sizeof(line) - 1)});
+}
+
+void LinkEnd::note_violation(Link& link, LinkViolation what) noexcept {
+    link.violation_ = what;
+    ServerState* const server = server_of(link);
+    if (server != nullptr) {
+        ++server->turned_out;
+        server->violation = what;
+        server->violated_at = link.slot_->scheduler().now();
+        server->violator_pid = link.credentials_.pid;
+        server->violator_uid = link.credentials_.uid;
+    }
+    if (server == nullptr || server->reports.take(server->violated_at))
+        report_peer(link, "turned out: it ", text(what));
+    ::shutdown(link.slot_->fd(socket_watch), SHUT_RDWR);
+}
+
+void LinkEnd::violate(Link& link, LinkViolation what) noexcept {
+    note_violation(link, what);
+    lose(link, LinkState::lost);
 }
 
 void LinkEnd::signal(Link& link) noexcept {
@@ -258,6 +317,12 @@ void Link::arm_bell() noexcept {
 
 bool Link::bell_armed() const noexcept {
     return armed_ || slot_->watching(bell_watch);
+}
+
+void Link::turn_out(LinkViolation violation) noexcept {
+    if (violation_ != LinkViolation::none) return;
+    if (state_ == LinkState::attached) state_ = LinkState::lost;
+    LinkEnd::note_violation(*this, violation);
 }
 
 void Link::close() noexcept {

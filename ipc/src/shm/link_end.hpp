@@ -20,13 +20,26 @@ struct ServerState {
     void* owner;
     LinkTerms terms;
     Link* first = nullptr;  // of all its links, pending ones too
+    LinkAdmission admission{};
     Instant started{};
     Duration handshake{};
-    LinkTrust trust = LinkTrust::same_user;
-    std::uint64_t admitted = 0;
-    std::uint64_t refused = 0;
+    std::uint32_t links_per_user = 0;
+    std::uint32_t pending_per_user = 0;
     std::uint32_t pending_max = 0;
     std::uint32_t pending = 0;
+    // As in LinkStat.
+    std::uint64_t admitted = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t denied = 0;
+    std::uint64_t over_cap = 0;
+    std::uint64_t turned_out = 0;
+    Instant violated_at{};
+    LinkViolation violation = LinkViolation::none;
+    std::int32_t violator_pid = 0;
+    std::uint32_t violator_uid = 0;
+    LinkTrust trust = LinkTrust::same_user;
+    TokenBucket<1'000'000, 64> connections{};  // that are taken
+    TokenBucket<1'000'000'000, 16> reports{};  // of what clients do: the log is not theirs to fill
 };
 
 /// A friend of Link for the functions of this layer.
@@ -34,6 +47,7 @@ class LinkEnd {
 public:
     // --- both ends (link.cpp)
     static const LinkKind kind;
+    static bool trusts(LinkTrust trust, std::uint32_t uid) noexcept;
     static Link& make(LinkSlot& slot, Fd socket, const Credentials& credentials, LinkTrust trust) noexcept;
     /// Watches the process at the other end: 0, or the negative errno; -ESRCH if it is gone. A kernel without pidfds,
     /// and a peer in another pid namespace, leave the socket alone to tell.
@@ -41,15 +55,24 @@ public:
     static long send(const Link& link, const void* data, std::size_t size,
                      std::span<const int> descriptors = {}) noexcept;
     /// One packet without room for descriptors: its size, 0 at the end, or the negative errno.
-    static long receive(const Link& link, void* data, std::size_t size) noexcept;
+    /// `descriptors` says whether any came along; the kernel dropped them.
+    static long receive(const Link& link, void* data, std::size_t size, bool& descriptors) noexcept;
     static void note(const Link& link, Note::Kind what) noexcept;
     static ServerState* server_of(const Link& link) noexcept {
         return static_cast<ServerState*>(link.server_);
     }
+    /// The peer did what it must not: counts and reports it, hangs up, and loses the link.
+    static void violate(Link& link, LinkViolation what) noexcept;
+    static void note_violation(Link& link, LinkViolation what) noexcept;
+    /// One line to the log: which peer, where, and what `happened` to it.
+    static void report_peer(const Link& link, const char* happened, std::string_view why) noexcept;
     /// The link ends: says so to its owner.
     static void lose(Link& link, LinkState state) noexcept;
     static void close(Link& link) noexcept;
     static void read_socket(Link& link) noexcept;
+    /// One packet of a link that is attached: false if it was the last one.
+    static bool on_packet(Link& link, const std::byte* packet, std::size_t size, bool descriptors,
+                          bool& rang) noexcept;
     static void signal(Link& link) noexcept;
     static void ring_by_packet(Link& link) noexcept;
     /// Once the socket is empty: tells of the rings that were in it.
@@ -59,15 +82,20 @@ public:
     // --- at the server (link_server.cpp)
     static const LinkKind server_kind;
     static void accept_some(ServerState& server) noexcept;
-    static void on_server_packet(Link& link, const std::byte* packet, std::size_t size) noexcept;
+    static void on_server_packet(Link& link, const std::byte* packet, std::size_t size,
+                                 bool descriptors) noexcept;
     static void admit(ServerState& server, LinkSlot& slot, Fd socket,
                       const Credentials& credentials) noexcept;
     static void refuse(ServerState& server, int socket) noexcept;
-    static bool drop_one_silent(ServerState& server) noexcept;
+    static bool drop_one_silent(ServerState& server, std::int64_t uid = -1) noexcept;
+    /// Makes room for another handshake of a user that is not trusted; false if there is none.
+    static bool room_for(ServerState& server, const Credentials& client) noexcept;
     static void on_hello(Link& link, const Hello& hello) noexcept;
     static void grant(Link& link) noexcept;
     static Result<void> hand_over(Link& link, const LinkGrant& given) noexcept;
     static void attach(Link& link) noexcept;
+    static void report_client(ServerState& server, const Error& error) noexcept;
+    static void deny(Link& link) noexcept;
     static void answer_no(const Link& link, Verdict verdict, std::uint64_t a, std::uint64_t b) noexcept;
     static void answer_no(const Link& link, const Error& error) noexcept;
     static void turn_away(Link& link, const Error& error) noexcept;
@@ -81,6 +109,7 @@ public:
     static void on_client_packet(Link& link) noexcept;
     static void on_answer(OpenLink::Wait& wait, Link& link, const Answer& answer, std::span<Fd> descriptors,
                           bool cut) noexcept;
+    static void refuse_server(OpenLink::Wait& wait, Link& link, const Error& why) noexcept;
     static Result<void> take_over(Link& link, const Answer& answer, std::span<Fd> descriptors) noexcept;
     static void client_lost(Link& link) noexcept;
     /// Says hello and waits for the answer: 0, or the negative errno. The link is the wait's either way.

@@ -24,6 +24,12 @@ bool accepted(std::uint32_t uid, std::int64_t wanted) noexcept {
     return uid == ::geteuid() || uid == 0;
 }
 
+bool fit(const LinkTerms& asked, const LinkTerms& given) noexcept {
+    LinkTerms wanted = asked;
+    if (wanted.depth == 0) wanted.depth = given.depth;
+    return wanted == given;
+}
+
 Error error_of(const Answer& answer) noexcept {
     const auto mismatch = [&](const char* operation) {
         return Error{.code = Errc::mismatch, .operation = operation, .a = answer.a, .b = answer.b};
@@ -57,12 +63,15 @@ Error error_of(const Answer& answer) noexcept {
 // --- what the socket brings
 
 void LinkEnd::on_client_packet(Link& link) noexcept {
+    constexpr Error no_protocol{.code = Errc::refused,
+                                .operation = "link open, where something else answers"};
     LinkSlot& slot = *link.slot_;
     auto& wait = *static_cast<OpenLink::Wait*>(link.owner_);
     while (!slot.closing() && link.state_ == LinkState::attaching) {
         Answer answer{};
         sys::DescriptorMessage message(&answer, sizeof(answer));
-        message.make_room(answer_descriptors);
+        const bool answers = link.phase_ == Link::Phase::hello;
+        if (answers) message.make_room(answer_descriptors);
         const int fd = slot.fd(socket_watch);
         long got = sys::receive_message(fd, message.header());
         if (got == -ECONNRESET) got = sys::receive_message(fd, message.header());
@@ -76,13 +85,11 @@ void LinkEnd::on_client_packet(Link& link) noexcept {
             return;
         }
         std::array<Fd, answer_descriptors> descriptors;
-        const std::size_t count = message.take(descriptors);
+        const std::size_t count = answers ? message.take(descriptors) : 0;
         const auto size = static_cast<std::size_t>(got);
-        if (link.phase_ == Link::Phase::hello) {
-            if (size < sizeof(std::uint64_t) || answer.magic != protocol_magic) {
-                lose(link, LinkState::lost);
-                return;
-            }
+        if (size < sizeof(Note) || answer.magic != protocol_magic)
+            return refuse_server(wait, link, no_protocol);
+        if (answers) {
             if (size != sizeof(answer) && answer.protocol == protocol_version)
                 answer.verdict = Verdict::refused;
             if (answer.protocol != protocol_version) {
@@ -93,12 +100,13 @@ void LinkEnd::on_client_packet(Link& link) noexcept {
             on_answer(wait, link, answer, {descriptors.data(), count}, message.descriptors_cut());
             continue;
         }
+        // It went wrong at the server after all.
+        if (size == sizeof(answer) && answer.verdict != Verdict::yes)
+            return refuse_server(wait, link, error_of(answer));
         // A note has the same first word, and its kind as the second.
-        const bool is_note = size == sizeof(Note) && answer.magic == protocol_magic;
-        if (!is_note || static_cast<Note::Kind>(answer.protocol) != Note::Kind::attached) {
-            lose(link, LinkState::lost);
-            return;
-        }
+        if (size != sizeof(Note) || static_cast<Note::Kind>(answer.protocol) != Note::Kind::attached ||
+            message.descriptors_cut())
+            return refuse_server(wait, link, no_protocol);
         link.phase_ = Link::Phase::attached;
         link.state_ = LinkState::attached;
         link.owner_ = nullptr;
@@ -107,11 +115,20 @@ void LinkEnd::on_client_packet(Link& link) noexcept {
     }
 }
 
+void LinkEnd::refuse_server(OpenLink::Wait& wait, Link& link, const Error& why) noexcept {
+    wait.link_ = nullptr;
+    close(link);
+    wait.fail(why);
+    wait.finish();
+}
+
 void LinkEnd::on_answer(OpenLink::Wait& wait, Link& link, const Answer& answer, std::span<Fd> descriptors,
                         bool cut) noexcept {
     std::optional<Error> wrong;
     if (answer.verdict != Verdict::yes) {
         wrong = error_of(answer);
+    } else if (!fit(wait.terms_, answer.terms)) {
+        wrong = Error{.code = Errc::mismatch, .operation = "link open, another thing than was asked for"};
     } else if ((answer.bell != BellKind::eventfd && answer.bell != BellKind::packet) ||
                (answer.bell == BellKind::eventfd && !link.trusted_)) {
         wrong = Error{.code = Errc::refused, .operation = "link open, a bell that was not asked for"};
@@ -126,10 +143,7 @@ void LinkEnd::on_answer(OpenLink::Wait& wait, Link& link, const Answer& answer, 
         note(link, Note::Kind::mapped);
         return;
     }
-    wait.link_ = nullptr;
-    close(link);
-    wait.fail(*wrong);
-    wait.finish();
+    refuse_server(wait, link, *wrong);
 }
 
 Result<void> LinkEnd::take_over(Link& link, const Answer& answer, std::span<Fd> descriptors) noexcept {

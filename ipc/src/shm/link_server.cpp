@@ -76,6 +76,38 @@ const LinkKind LinkEnd::server_kind{
     .on_free = nullptr,
 };
 
+namespace {
+
+constexpr int peer_groups_option = 59;  // SO_PEERGROUPS, Linux 4.13
+
+template <class T>
+bool holds(std::span<const T> list, T value) noexcept {
+    return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// Of who is in more groups than these only the effective one counts.
+bool in_group(int socket, const Credentials& client, std::span<const std::uint32_t> gids) noexcept {
+    if (gids.empty()) return false;
+    if (holds(gids, client.gid)) return true;
+    std::uint32_t groups[256];
+    socklen_t size = sizeof(groups);
+    if (::getsockopt(socket, SOL_SOCKET, peer_groups_option, groups, &size) < 0) return false;
+    const std::span<const std::uint32_t> held(groups, size / sizeof(groups[0]));
+    return std::any_of(held.begin(), held.end(), [&](std::uint32_t gid) { return holds(gids, gid); });
+}
+
+bool admits(const LinkAdmission& admission, int socket, const Credentials& client) noexcept {
+    const bool listed = (admission.uids.empty() && admission.gids.empty()) ||
+                        holds(admission.uids, client.uid) || in_group(socket, client, admission.gids);
+    return listed && (admission.policy == nullptr || admission.policy(admission.context, client));
+}
+
+}  // namespace
+
+void LinkEnd::report_client(ServerState& server, const Error& error) noexcept {
+    if (server.reports.take(server.slot.scheduler().now())) report(error);
+}
+
 void LinkEnd::no_more_pending(Link& link) noexcept {
     --server_of(link)->pending;
     link.slot_->disarm_timer();
@@ -89,6 +121,17 @@ void LinkEnd::answer_no(const Link& link, const Error& error) noexcept {
     answer_no(link, verdict_of(error.code), error.a, error.b);
 }
 
+void LinkEnd::deny(Link& link) noexcept {
+    ServerState& server = *server_of(link);
+    ++server.refused;
+    ++server.denied;
+    if (server.reports.take(link.slot_->scheduler().now())) report_peer(link, "denied", {});
+    // It learns nothing of what is served.
+    const Answer answer{.verdict = Verdict::denied};
+    (void)send(link, &answer, sizeof(answer));
+    lose(link, LinkState::lost);
+}
+
 // For what went wrong here and not there.
 void LinkEnd::turn_away(Link& link, const Error& error) noexcept {
     ++server_of(link)->refused;
@@ -96,15 +139,25 @@ void LinkEnd::turn_away(Link& link, const Error& error) noexcept {
     lose(link, LinkState::lost);
 }
 
-// The oldest client that has not said hello makes room for others.
-bool LinkEnd::drop_one_silent(ServerState& server) noexcept {
+// The oldest client that has not said hello, of one user or of all, makes room for others.
+bool LinkEnd::drop_one_silent(ServerState& server, std::int64_t uid) noexcept {
     Link* oldest = nullptr;
     for (Link* link = server.first; link != nullptr; link = link->next_) {
-        if (link->state_ == LinkState::attaching && link->phase_ == Link::Phase::hello) oldest = link;
+        const bool silent = link->state_ == LinkState::attaching && link->phase_ == Link::Phase::hello;
+        if (silent && (uid < 0 || link->credentials_.uid == static_cast<std::uint64_t>(uid))) oldest = link;
     }
     if (oldest == nullptr) return false;
     lose(*oldest, LinkState::lost);
     return true;
+}
+
+bool LinkEnd::room_for(ServerState& server, const Credentials& client) noexcept {
+    std::uint32_t pending = 0;
+    for (const Link* link = server.first; link != nullptr; link = link->next_) {
+        const bool counts = link->state_ == LinkState::attaching && !link->trusted_;
+        if (counts && link->credentials_.uid == client.uid) ++pending;
+    }
+    return pending < server.pending_per_user || drop_one_silent(server, client.uid);
 }
 
 // There is no slot for it. Whoever only asks needs none, if the question is here already; else it is asked again.
@@ -119,7 +172,7 @@ void LinkEnd::refuse(ServerState& server, int socket) noexcept {
     }
     ++server.refused;
     const std::size_t limit = server.slot.scheduler().links().capacity();
-    report(Error{.code = Errc::no_link, .operation = "a client to be admitted", .b = limit});
+    report_client(server, {.code = Errc::no_link, .operation = "a client to be admitted", .b = limit});
     const Answer answer{.verdict = Verdict::no_link, .b = limit, .terms = server.terms};
     (void)sys::send(socket, &answer, sizeof(answer));
 }
@@ -137,18 +190,30 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
             const bool clears = table.closing() || drop_one_silent(server) || server.pending > 0;
             if (clears) break;
         }
+        if (const Instant now = own.scheduler().now(); awaited && !server.connections.take(now)) {
+            own.arm_timer(std::max(server.connections.wait(now), slot_pause));
+            return;
+        }
         const long accepted = sys::accept(own.fd(socket_watch));
         if (accepted >= 0) {
             Fd socket(static_cast<int>(accepted));
             ucred peer{};
             if (const long known = sys::peer_credentials(socket.get(), peer); known < 0) {
-                report(Error::from_errno("a client to be admitted, who it is", static_cast<int>(-known)));
+                report_client(server, Error::from_errno("a client to be admitted, who it is",
+                                                        static_cast<int>(-known)));
+                continue;
+            }
+            const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+            // One that hangs up without an answer comes again.
+            if (!trusts(server.trust, client.uid) && !room_for(server, client)) {
+                ++server.refused;
+                ++server.over_cap;
                 continue;
             }
             LinkSlot* const slot = table.take(kind);
             if (slot != nullptr) {
-                admit(server, *slot, std::move(socket), {.pid = peer.pid, .uid = peer.uid, .gid = peer.gid});
-            } else {
+                admit(server, *slot, std::move(socket), client);
+            } else if (!table.closing()) {
                 refuse(server, socket.get());
             }
             continue;
@@ -176,12 +241,17 @@ void LinkEnd::admit(ServerState& server, LinkSlot& slot, Fd socket, const Creden
     read_socket(link);
 }
 
-void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t size) noexcept {
+void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t size,
+                               bool descriptors) noexcept {
+    if (descriptors) {
+        violate(link, LinkViolation::descriptors);
+        return;
+    }
     if (link.phase_ == Link::Phase::granted) {
         Note said{};
         if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
         if (size != sizeof(said) || said.magic != protocol_magic || said.kind != Note::Kind::mapped) {
-            lose(link, LinkState::lost);
+            violate(link, LinkViolation::packet);
             return;
         }
         attach(link);
@@ -190,15 +260,14 @@ void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t 
     Hello hello{};
     std::memcpy(&hello, packet, std::min(size, sizeof(hello)));
     if (size < 2 * sizeof(std::uint32_t) || hello.magic != protocol_magic) {
-        report("weir: a client that does not speak the protocol was turned away");
-        lose(link, LinkState::lost);
+        violate(link, LinkViolation::packet);
         return;
     }
     if (hello.protocol != protocol_version || size != sizeof(hello)) {
-        report(Error{.code = Errc::mismatch,
-                     .operation = "a client's hello, protocol",
-                     .a = protocol_version,
-                     .b = hello.protocol});
+        report_client(*server_of(link), {.code = Errc::mismatch,
+                                         .operation = "a client's hello, protocol",
+                                         .a = protocol_version,
+                                         .b = hello.protocol});
         ++server_of(link)->refused;
         answer_no(link, Verdict::protocol, hello.protocol, protocol_version);
         lose(link, LinkState::lost);
@@ -213,12 +282,16 @@ void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
         lose(link, LinkState::lost);
         return;
     }
+    if (!admits(server_of(link)->admission, link.slot_->fd(socket_watch), link.credentials_)) {
+        deny(link);
+        return;
+    }
     const auto differs = difference(hello, link.terms_);
     if (differs) {
-        report(Error{.code = Errc::mismatch,
-                     .operation = differs->operation,
-                     .a = differs->server,
-                     .b = differs->client});
+        report_client(*server_of(link), {.code = Errc::mismatch,
+                                         .operation = differs->operation,
+                                         .a = differs->server,
+                                         .b = differs->client});
         ++server_of(link)->refused;
         answer_no(link, differs->verdict, differs->client, differs->server);
         lose(link, LinkState::lost);
@@ -246,6 +319,16 @@ void LinkEnd::sweep(ServerState& server) noexcept {
 void LinkEnd::grant(Link& link) noexcept {
     ServerState& server = *server_of(link);
     sweep(server);
+    std::uint32_t links = 0;
+    for (const Link* other = server.first; other != nullptr; other = other->next_) {
+        const bool counts = other->phase_ != Link::Phase::hello && !other->trusted_;
+        if (counts && other->credentials_.uid == link.credentials_.uid) ++links;
+    }
+    if (!link.trusted_ && links >= server.links_per_user) {
+        ++server.over_cap;
+        turn_away(link, {.code = Errc::no_place, .operation = "", .b = server.links_per_user});
+        return;
+    }
     const auto given = server.hooks.on_admit(server.owner, link);
     if (!given) {
         turn_away(link, given.error());
@@ -254,7 +337,8 @@ void LinkEnd::grant(Link& link) noexcept {
     link.phase_ = Link::Phase::granted;
     const auto handed = hand_over(link, *given);
     if (handed || link.slot_->closing()) return;
-    if (handed.error() != Errc::peer_lost && handed.error() != Errc::not_found) report(handed.error());
+    if (handed.error() != Errc::peer_lost && handed.error() != Errc::not_found)
+        report_client(server, handed.error());
     turn_away(link, handed.error());
 }
 
@@ -297,10 +381,14 @@ Result<void> LinkEnd::hand_over(Link& link, const LinkGrant& given) noexcept {
 
 void LinkEnd::attach(Link& link) noexcept {
     ServerState& server = *server_of(link);
-    const auto sealed = link.pending_.seal();
-    auto mapping = sealed ? link.pending_.map_read_only() : Result<Mapping>(failure(sealed.error()));
+    // From here on nobody can get write access any more; what was changed before is found now.
+    if (!link.pending_.seal()) {
+        violate(link, LinkViolation::region);
+        return;
+    }
+    auto mapping = link.pending_.map_read_only();
     if (!mapping) {
-        report(mapping.error());
+        report_client(server, mapping.error());
         turn_away(link, mapping.error());
         return;
     }
@@ -328,6 +416,13 @@ void LinkEnd::tell_stat(ServerState& server, int socket, std::uint32_t pending) 
     stat.now_ns = static_cast<std::uint64_t>(to_ns(server.slot.scheduler().now()));
     stat.admitted = server.admitted;
     stat.refused = server.refused;
+    stat.denied = server.denied;
+    stat.over_cap = server.over_cap;
+    stat.turned_out = server.turned_out;
+    stat.violation = server.violation;
+    stat.violator_pid = server.violator_pid;
+    stat.violator_uid = server.violator_uid;
+    stat.violated_ns = static_cast<std::uint64_t>(to_ns(server.violated_at));
     stat.pending = pending;  // without the one that asks
     for (const Link* peer = server.first; peer != nullptr; peer = peer->next_) {
         if (peer->state_ != LinkState::attached) continue;
@@ -363,7 +458,7 @@ void LinkEnd::close_server(LinkSlot& slot) noexcept {
 Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, const LinkTerms& terms,
                                       const LinkHooks& hooks, void* owner,
                                       const LinkServerOptions& options) noexcept {
-    WEIR_ASSERT(hooks.on_admit != nullptr && options.pending_max > 0);
+    WEIR_ASSERT(hooks.on_admit != nullptr && options.pending_max > 0 && options.pending_per_user > 0);
     LinkServer server;
     server.name_ = name;
     if (options.directory != nullptr) {
@@ -384,6 +479,9 @@ Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, co
     state.started = scheduler.now();
     state.handshake = options.handshake;
     state.trust = options.trust;
+    state.admission = options.admission;
+    state.links_per_user = options.links_per_user;
+    state.pending_per_user = options.pending_per_user;
     state.pending_max = options.pending_max;
     auto bound =
         bind_name(server.path_,

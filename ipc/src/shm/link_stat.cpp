@@ -12,6 +12,18 @@
 
 namespace weir::ipc {
 
+std::string_view text(LinkViolation violation) noexcept {
+    switch (violation) {
+        case LinkViolation::none: return "did nothing wrong";
+        case LinkViolation::packet: return "sent a packet that means nothing here";
+        case LinkViolation::descriptors: return "sent descriptors";
+        case LinkViolation::rings: return "rang too often";
+        case LinkViolation::region: return "tampered with its region";
+        case LinkViolation::memory: return "wrote impossible values into its memory";
+    }
+    return "did something unknown";
+}
+
 namespace {
 
 constexpr const char* operation = "asking for the state of a name";

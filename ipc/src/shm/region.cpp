@@ -39,15 +39,26 @@ Result<Mapping> map(int fd, std::size_t size, int access, int flags, const char*
     return failure(error);
 }
 
-// The size and the seals of what `fd` is.
+// The seals, the size and the pages of what `fd` is.
 Result<void> check(int fd, std::size_t size, int seals) noexcept {
+    // First, since it asks no file system: what cannot be sealed may belong to one that never answers.
+    const int held = ::fcntl(fd, F_GET_SEALS);
+    if (held < 0) return failure(Errc::wrong_kind, "region, which is no memory");
     struct stat status {};
-    if (::fstat(fd, &status) < 0) return failure(Error::from_errno("region, looking at it", errno));
+    struct statfs file_system {};
+    if (::fstat(fd, &status) < 0 || ::fstatfs(fd, &file_system) < 0)
+        return failure(Error::from_errno("region, looking at it", errno));
+    // Pages of another kind (hugetlb) can be missing, and touching one that is would be SIGBUS.
+    if (!S_ISREG(status.st_mode) || file_system.f_type != TMPFS_MAGIC)
+        return failure(Errc::wrong_kind, "region, of other pages");
     const auto found = static_cast<std::uint64_t>(status.st_size);
     if (found != size) return failure(Errc::mismatch, "region, size", size, found);
-    const int held = ::fcntl(fd, F_GET_SEALS);
-    if (held < 0 || (held & seals) != seals)
-        return failure(Errc::denied, "region, which is not sealed as it should be");
+    if ((held & seals) != seals) return failure(Errc::denied, "region, which is not sealed as it should be");
+    // What is not there would be allocated when we read it, and counted as ours. Without Sealed::writes holes can still
+    // be made: seal() looks again.
+    constexpr std::uint64_t block = 512;
+    if (static_cast<std::uint64_t>(status.st_blocks) * block < size)
+        return failure(Errc::wrong_kind, "region, with holes");
     return {};
 }
 
@@ -83,20 +94,8 @@ Result<Region> Region::create(std::size_t size, const char* name) noexcept {
 }
 
 Result<Region> Region::received(Fd fd, std::size_t size, Sealed sealed) noexcept {
-    constexpr const char* operation = "region, from the peer";
-    struct stat status {};
-    struct statfs file_system {};
-    if (::fstat(fd.get(), &status) < 0 || ::fstatfs(fd.get(), &file_system) < 0)
-        return failure(Error::from_errno(operation, errno));
-    // Pages of another kind (hugetlb) can be missing, and touching one that is would be SIGBUS.
-    if (!S_ISREG(status.st_mode) || file_system.f_type != TMPFS_MAGIC)
-        return failure(Errc::wrong_kind, operation);
     const auto checked = check(fd.get(), size, sealed == Sealed::size ? size_seals : write_seals);
     if (!checked) return failure(checked.error());
-    // What is not there yet would be allocated when we read it, and counted as ours.
-    constexpr std::uint64_t block = 512;
-    if (static_cast<std::uint64_t>(status.st_blocks) * block < size)
-        return failure(Errc::wrong_kind, "region, from the peer, with holes");
     return Region(std::move(fd), size);
 }
 

@@ -246,7 +246,10 @@ public:
     [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }
     void ring() noexcept { link_->ring_bell(); }
     /// The writer broke the memory: nothing after it can be believed.
-    void set_broken() noexcept { broken_ = true; }
+    void set_broken() noexcept {
+        broken_ = true;
+        link_->turn_out(LinkViolation::memory);
+    }
 
 private:
     static const LinkHooks hooks;

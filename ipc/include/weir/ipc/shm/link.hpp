@@ -34,6 +34,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace weir::ipc {
@@ -72,7 +73,7 @@ enum class LinkState : std::uint8_t {
     attaching,  ///< the handshake is under way; only the server sees this
     attached,
     ended,  ///< the peer said goodbye
-    lost,   ///< the peer died, or hung up without a word, or broke the protocol
+    lost,   ///< the peer died, or hung up without a word, or was turned out: see violation()
 };
 
 /// What a server gives a client that it admits.
@@ -134,6 +135,12 @@ public:
     /// Whether this side trusts the peer: as LinkTrust says in the options, of our effective user when the link was made.
     /// Memory of a peer that is not trusted is copied before anything in it is believed. Valid from on_admit on.
     [[nodiscard]] bool trusted() const noexcept { return trusted_; }
+    /// What the peer did beyond its rights. It was counted and reported, and its link is lost.
+    [[nodiscard]] LinkViolation violation() const noexcept { return violation_; }
+    /// For the owner who found the peer's memory impossible: counts and reports it, and hangs up. A link that was attached
+    /// is lost then. on_signal is not called, and memory stays mapped until the owner closes the link. Only the first
+    /// violation counts.
+    void turn_out(LinkViolation violation) noexcept;
     /// How both sides ring each other. Valid once it is attached.
     [[nodiscard]] BellKind bell() const noexcept { return bell_; }
     /// The server's terms, at both sides.
@@ -182,6 +189,7 @@ private:
     Credentials credentials_{};
     Rings rings_;  // of packets, as are the following
     Hearings hearings_;
+    LinkViolation violation_ = LinkViolation::none;
     int bell_out_ = -1;
     BellKind bell_ = BellKind::packet;
     bool armed_ = false;
@@ -192,6 +200,17 @@ private:
     bool trusted_ = false;
 };
 
+/// Who is let in, of those that can write to the name's path. Without lists and policy everybody is.
+struct LinkAdmission {
+    /// Effective user ids, and group ids of which a client has one, as effective or supplementary group. Where there is
+    /// either, a client is in one of them. They outlive the server.
+    std::span<const std::uint32_t> uids{};
+    std::span<const std::uint32_t> gids{};
+    /// Asked besides, when a client says hello; false denies. Must not wait.
+    bool (*policy)(void* context, const Credentials& client) noexcept = nullptr;
+    void* context = nullptr;
+};
+
 struct LinkServerOptions {
     mode_t mode = 0600;       ///< of the name: who may open it must be able to write to its path
     std::int64_t owner = -1;  ///< uid of the path; -1: as it comes
@@ -199,11 +218,16 @@ struct LinkServerOptions {
     Duration handshake = std::chrono::seconds(1);  ///< how long a client may take for it
     std::uint32_t pending_max = 4;                 ///< clients in their handshake at one time
     LinkTrust trust = LinkTrust::same_user;        ///< which clients are trusted
+    LinkAdmission admission{};                     ///< which clients are let in
+    /// For each user that is not trusted: how many links it may have, and how many clients in their handshake.
+    std::uint32_t links_per_user = 8;
+    std::uint32_t pending_per_user = 2;
     const RuntimeDirectory* directory = nullptr;  ///< null: RuntimeDirectory::find(), made if it is not there
 };
 
 /// Serves a name: admits clients, each a Link. Move-only. Takes one slot of the link table for itself and one for each
-/// client. A client that does not speak while others wait is dropped for them.
+/// client. A client that does not speak while others wait is dropped for them. Connections are taken at a rate of 1,000
+/// a second, 64 at once, so that who only connects and leaves cannot keep the server from its work.
 class LinkServer {
 public:
     LinkServer() noexcept = default;
@@ -322,8 +346,9 @@ private:
 
 /// Waits until `name` is served and attaches to it. While nobody serves it, or a server dies before it has answered,
 /// tries again until the deadline. Errors: mismatch (the operation says of what; ours and theirs in the error), in_use
-/// (by whom, where the object takes one client), no_place (where it takes several), no_link (here: b = Budget::links;
-/// or as the server answered), denied (the path; or a server of another user, whose uid is in Error::a), too_large,
+/// (by whom, where the object takes one client), no_place (where it takes several, or some for each user), no_link (here:
+/// b = Budget::links; or as the server answered), denied (the path; or a server of another user, whose uid is in
+/// Error::a; or we, by the server), refused (what answers is no server of weir's, or breaks the protocol), too_large,
 /// no_files, no_memory, cancelled, timed_out. Suspends; takes a slot of the link table and no frame.
 [[nodiscard]] OpenLink open_link(const Name& name, const LinkTerms& terms,
                                  const LinkOpenOptions& options = {}) noexcept;

@@ -13,9 +13,22 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 namespace weir::ipc {
+
+/// What a peer did that is beyond its rights. It ends that peer's link, is counted and reported.
+enum class LinkViolation : std::uint32_t {
+    none = 0,
+    packet = 1,       ///< sent a packet that means nothing, or not at that time
+    descriptors = 2,  ///< sent descriptors
+    rings = 3,        ///< rang more often than both sides keep to
+    region = 4,       ///< its region cannot be sealed, or is not what it was
+    memory = 5,       ///< wrote values into its memory that are impossible
+};
+/// What it did, as the end of a sentence that begins with "it".
+[[nodiscard]] std::string_view text(LinkViolation violation) noexcept;
 
 /// One attached client. The link layer fills what the kernel and the link know, the object on top the rest.
 struct LinkPeerStat {
@@ -31,7 +44,7 @@ struct LinkPeerStat {
 };
 
 struct LinkStat {
-    static constexpr std::uint32_t version_now = 1;
+    static constexpr std::uint32_t version_now = 2;
     static constexpr std::size_t peers_max = 16;
 
     // --- filled by the link layer
@@ -45,7 +58,15 @@ struct LinkStat {
     std::uint64_t started_ns = 0;   ///< when it was created, on the monotonic clock
     std::uint64_t now_ns = 0;       ///< when this was filled, for rates
     std::uint64_t admitted = 0;     ///< clients that were ever attached
-    std::uint64_t refused = 0;      ///< clients that were turned away
+    std::uint64_t refused = 0;      ///< clients that were turned away, for whatever reason
+    std::uint64_t denied = 0;       ///< of those, by LinkAdmission
+    std::uint64_t over_cap = 0;     ///< of those, since their user had as many links or handshakes as it may
+    std::uint64_t turned_out = 0;   ///< clients that did what is beyond their rights; the last of them:
+    LinkViolation violation = LinkViolation::none;  ///< what it did
+    std::int32_t violator_pid = 0;
+    std::uint32_t violator_uid = 0;
+    std::uint32_t reserved_word = 0;
+    std::uint64_t violated_ns = 0;  ///< when, on the monotonic clock
     std::uint32_t peers = 0;        ///< attached now; those beyond peers_max are counted and not listed
     std::uint32_t pending = 0;      ///< in their handshake now
     // --- filled by the object on top
@@ -60,7 +81,7 @@ struct LinkStat {
 };
 
 static_assert(std::is_trivially_copyable_v<LinkStat> && sizeof(LinkPeerStat) == 64 &&
-              sizeof(LinkStat) == 152 + LinkStat::peers_max * 64);
+              sizeof(LinkStat) == 200 + LinkStat::peers_max * 64);
 
 /// Asks whoever serves `name`; also one whose link table is full answers. For tools: it blocks, for at most `patience`.
 /// Errors: not_found, refused (a socket that a killed server left), denied, timed_out, busy (the server turned us away

@@ -85,8 +85,8 @@ public:
     /// once, so that none of them faults later.
     [[nodiscard]] Result<Mapping> map_writable() const noexcept;
     [[nodiscard]] Result<Mapping> map_read_only() const noexcept;
-    /// Sealed::writes from now on; then checks size and seals again. Errors: denied (somebody sealed the seals before
-    /// us), mismatch.
+    /// Sealed::writes from now on; then checks everything again that received() checks, since whoever has the descriptor
+    /// could make holes up to now. Errors: denied (somebody sealed the seals before us), mismatch, wrong_kind (holes).
     Result<void> seal() const noexcept;
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
