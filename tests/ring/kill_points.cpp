@@ -3,37 +3,18 @@
 
 #include <weir/ipc/ring/records.hpp>
 
-#include <algorithm>
-#include <csignal>
-#include <cstring>
-#include <functional>
 #include <new>
 
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace weir::test {
 namespace {
 
+using namespace killing;
 using namespace ipc::ring;
 
 constexpr std::uint32_t ring_bytes = 256;
 constexpr std::uint32_t records_count = 48;
-constexpr int patience_ms = 20'000;  // who sleeps that long with its peer alive or dead would sleep for ever
-
-enum class When : std::uint8_t { before, middle, after };
-
-// Shared by both processes beside the ring, for the checks alone.
-struct Ledger {
-    std::atomic<std::uint32_t> finished{0};  // records that the child knows it committed, or released
-    std::atomic<std::uint32_t> site{0};      // where it died
-    std::atomic<std::uint32_t> when{0};
-    std::atomic<bool> died{false};
-};
 
 struct Shared {
     Words<MachineAtomics> writer;
@@ -42,53 +23,6 @@ struct Shared {
     alignas(cache_line) std::byte data[ring_bytes]{};
     Ledger ledger;
 };
-
-// The machine's atomics, with a place to die around each store. In the child alone.
-struct KillAtomics : MachineAtomics {
-    static inline std::uint32_t deadline = 0;  // the number of the point at which to die; 0: never
-    static inline std::uint32_t passed = 0;
-    static inline Ledger* ledger = nullptr;
-
-    static void point(Site site, When when) noexcept {
-        if (++passed != deadline) return;
-        ledger->site = static_cast<std::uint32_t>(site);
-        ledger->when = static_cast<std::uint32_t>(when);
-        ledger->died = true;
-        ::kill(::getpid(), SIGKILL);
-    }
-    static void store_relaxed(Word& word, std::uint32_t value, Site site) noexcept {
-        point(site, When::before);
-        MachineAtomics::store_relaxed(word, value, site);
-        point(site, When::after);
-    }
-    static void store_release(Word& word, std::uint32_t value, Site site) noexcept {
-        point(site, When::before);
-        MachineAtomics::store_release(word, value, site);
-        point(site, When::after);
-    }
-    static void write_header(Data data, std::uint32_t offset, RecordHeader header, Site site) noexcept {
-        point(site, When::before);
-        std::memcpy(data + offset, &header.size, sizeof(header.size));
-        point(site, When::middle);
-        std::memcpy(data + offset + sizeof(header.size), &header.mark, sizeof(header.mark));
-        point(site, When::after);
-    }
-    static void copy(std::byte* to, const std::byte* from, std::size_t size, Site site) noexcept {
-        point(site, When::before);
-        MachineAtomics::copy(to, from, size / 2, site);
-        point(site, When::middle);
-        MachineAtomics::copy(to + size / 2, from + size / 2, size - size / 2, site);
-        point(site, When::after);
-    }
-};
-
-// What rings: in the child a place to die, too.
-template <class Atomics>
-void ring_bell(int bell) {
-    if constexpr (std::is_same_v<Atomics, KillAtomics>) KillAtomics::point(Site::bell, When::before);
-    ::eventfd_write(bell, 1);
-    if constexpr (std::is_same_v<Atomics, KillAtomics>) KillAtomics::point(Site::bell, When::after);
-}
 
 std::uint32_t size_of_record(std::uint32_t number) {
     return number * 29 % (record_size_max(ring_bytes) + 1);
@@ -113,19 +47,7 @@ public:
         ::close(space);
     }
 
-    // Sleeps until the bell rings or the child is dead. False: neither came.
-    [[nodiscard]] bool sleep(int bell, int pidfd) const {
-        pollfd both[2] = {{.fd = bell, .events = POLLIN, .revents = 0},
-                          {.fd = pidfd, .events = POLLIN, .revents = 0}};
-        if (::poll(both, 2, patience_ms) < 1) return false;
-        eventfd_t value = 0;
-        if ((both[0].revents & POLLIN) != 0) ::eventfd_read(bell, &value);
-        return true;
-    }
-    [[nodiscard]] static bool dead(int pidfd) {
-        pollfd one{.fd = pidfd, .events = POLLIN, .revents = 0};
-        return pidfd >= 0 && ::poll(&one, 1, 0) == 1;
-    }
+    [[nodiscard]] Ledger& ledger() const { return shared->ledger; }
 
     Shared* shared;
     int items;
@@ -149,14 +71,14 @@ public:
         for (std::uint32_t i = 0; i < size; ++i) payload[i] = byte_of_record(number, i);
         const std::uint32_t units = producer.needed(size);
         for (;;) {
-            const bool gone = Scene::dead(peer_);
+            const bool gone = dead(peer_);
             const Look look = producer.need(units);
             if (look == Look::corrupt) return Step::broken;
             if (look == Look::ready) break;
             if (gone) return Step::peer_gone;
             make_sure();
             if (producer.announce(units) != Look::nothing) continue;
-            if (!scene_.sleep(scene_.space, peer_)) return Step::asleep_for_ever;
+            if (!sleep(scene_.space, peer_)) return Step::asleep_for_ever;
             producer.awake();
         }
         producer.fill(payload, size);
@@ -189,14 +111,14 @@ public:
 
     Step read(std::uint32_t expected) {
         for (;;) {
-            const bool gone = Scene::dead(peer_);
+            const bool gone = dead(peer_);
             const Look look = consumer.need(1);
             if (look == Look::corrupt) return Step::broken;
             if (look == Look::ready) break;
             if (gone) return Step::peer_gone;
             make_sure();
             if (consumer.announce(1) != Look::nothing) continue;
-            if (!scene_.sleep(scene_.items, peer_)) return Step::asleep_for_ever;
+            if (!sleep(scene_.items, peer_)) return Step::asleep_for_ever;
             consumer.awake();
         }
         typename RecordConsumer<Atomics>::Record record{};
@@ -220,10 +142,6 @@ private:
 public:
     RecordConsumer<Atomics> consumer;
 };
-
-int open_pidfd(pid_t pid) {
-    return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-}
 
 // The number of records that the child's cursor says are committed, when it died between store and ledger.
 const char* check_survivor_of_writer(Scene& scene, int child) {
@@ -325,57 +243,13 @@ const char* check_survivor_of_reader(Scene& scene, int child) {
     ::_exit(0);
 }
 
-KillCounts kill_at_every_store(const std::function<void(Scene&)>& role,
-                               const std::function<const char*(Scene&, int)>& check) {
-    KillCounts counts;
-    // How many stores there are depends on who sleeps when: go on until a child comes through several times in a row.
-    int unharmed = 0;
-    for (std::uint32_t k = 1; unharmed < 8; ++k) {
-        Scene scene;
-        const pid_t child = ::fork();
-        if (child == 0) {
-            std::signal(SIGABRT, SIG_DFL);
-            KillAtomics::ledger = &scene.shared->ledger;
-            KillAtomics::deadline = k;
-            role(scene);
-        }
-        const int pidfd = open_pidfd(child);
-        const char* failure = check(scene, pidfd);
-        if (failure != nullptr) ::kill(child, SIGKILL);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        ::close(pidfd);
-        const Ledger& ledger = scene.shared->ledger;
-        if (failure == nullptr && !ledger.died && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-            failure = "the child failed without being killed";
-        if (ledger.died) {
-            unharmed = 0;
-            ++counts.points;
-            if (failure == nullptr) ++counts.survived;
-            const auto when = static_cast<When>(ledger.when.load());
-            auto& row = when == When::before   ? counts.before
-                        : when == When::middle ? counts.middle
-                                               : counts.after;
-            ++row[ledger.site];
-        } else {
-            ++unharmed;
-        }
-        if (failure != nullptr && counts.first_failure.empty()) {
-            counts.first_failure = "point " + std::to_string(k) + ", site " + std::to_string(ledger.site) +
-                                   ", when " + std::to_string(ledger.when) + ": " + failure;
-        }
-        if (failure != nullptr && !ledger.died) break;
-    }
-    return counts;
-}
-
 }  // namespace
 
 KillCounts kill_ring_writers() {
-    return kill_at_every_store([](Scene& scene) { be_writer(scene); }, check_survivor_of_writer);
+    return kill_at_every_store<Scene>([](Scene& scene) { be_writer(scene); }, check_survivor_of_writer);
 }
 KillCounts kill_ring_readers() {
-    return kill_at_every_store([](Scene& scene) { be_reader(scene); }, check_survivor_of_reader);
+    return kill_at_every_store<Scene>([](Scene& scene) { be_reader(scene); }, check_survivor_of_reader);
 }
 
 }  // namespace weir::test

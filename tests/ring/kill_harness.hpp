@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//
+// A death at every store, of whatever shares memory by ring::MachineAtomics.
+//
+// A child process plays one role and kills itself (SIGKILL) before, in the middle of, or after its k-th store, for every
+// k there is; so it never dies in good order. The other role lives on in this process, and is checked.
+#pragma once
+
+#include <weir/ipc/ring/atomics.hpp>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace weir::test {
+
+struct KillCounts {
+    std::uint32_t points = 0;    ///< deaths
+    std::uint32_t survived = 0;  ///< after which all was well
+    /// Deaths for each site of the algorithm: before the store and after it (of a copy also in its middle).
+    std::array<std::uint32_t, ipc::ring::sites_count> before{};
+    std::array<std::uint32_t, ipc::ring::sites_count> middle{};
+    std::array<std::uint32_t, ipc::ring::sites_count> after{};
+    std::string first_failure;  ///< empty if there was none
+};
+
+namespace killing {
+
+using ipc::ring::MachineAtomics;
+using ipc::ring::RecordHeader;
+using ipc::ring::Site;
+
+inline constexpr int patience_ms =
+    20'000;  // who sleeps that long with its peer alive or dead would sleep for ever
+
+enum class When : std::uint8_t { before, middle, after };
+
+/// Shared by both processes beside the object, for the checks alone.
+struct Ledger {
+    std::atomic<std::uint32_t> finished{0};  ///< what the child knows it has done
+    std::atomic<std::uint32_t> site{0};      ///< where it died
+    std::atomic<std::uint32_t> when{0};
+    std::atomic<bool> died{false};
+};
+
+/// The machine's atomics, with a place to die around each store. In the child alone.
+struct KillAtomics : MachineAtomics {
+    static inline std::uint32_t deadline = 0;  // the number of the point at which to die; 0: never
+    static inline std::uint32_t passed = 0;
+    static inline Ledger* ledger = nullptr;
+
+    static void point(Site site, When when) noexcept {
+        if (++passed != deadline) return;
+        ledger->site = static_cast<std::uint32_t>(site);
+        ledger->when = static_cast<std::uint32_t>(when);
+        ledger->died = true;
+        ::kill(::getpid(), SIGKILL);
+    }
+    static void store_relaxed(Word& word, std::uint32_t value, Site site) noexcept {
+        point(site, When::before);
+        MachineAtomics::store_relaxed(word, value, site);
+        point(site, When::after);
+    }
+    static void store_release(Word& word, std::uint32_t value, Site site) noexcept {
+        point(site, When::before);
+        MachineAtomics::store_release(word, value, site);
+        point(site, When::after);
+    }
+    static void write_header(Data data, std::uint32_t offset, RecordHeader header, Site site) noexcept {
+        point(site, When::before);
+        std::memcpy(data + offset, &header.size, sizeof(header.size));
+        point(site, When::middle);
+        std::memcpy(data + offset + sizeof(header.size), &header.mark, sizeof(header.mark));
+        point(site, When::after);
+    }
+    static void copy(std::byte* to, const std::byte* from, std::size_t size, Site site) noexcept {
+        point(site, When::before);
+        MachineAtomics::copy(to, from, size / 2, site);
+        point(site, When::middle);
+        MachineAtomics::copy(to + size / 2, from + size / 2, size - size / 2, site);
+        point(site, When::after);
+    }
+};
+
+/// Rings an eventfd: in the child a place to die, too.
+template <class Atomics>
+void ring_bell(int bell) {
+    if constexpr (std::is_same_v<Atomics, KillAtomics>) KillAtomics::point(Site::bell, When::before);
+    ::eventfd_write(bell, 1);
+    if constexpr (std::is_same_v<Atomics, KillAtomics>) KillAtomics::point(Site::bell, When::after);
+}
+/// Sleeps until the bell rings or the child is dead (-1: it is us). False: neither came.
+[[nodiscard]] inline bool sleep(int bell, int pidfd) {
+    pollfd both[2] = {{.fd = bell, .events = POLLIN, .revents = 0},
+                      {.fd = pidfd, .events = POLLIN, .revents = 0}};
+    if (::poll(both, 2, patience_ms) < 1) return false;
+    eventfd_t value = 0;
+    if ((both[0].revents & POLLIN) != 0) ::eventfd_read(bell, &value);
+    return true;
+}
+[[nodiscard]] inline bool dead(int pidfd) {
+    pollfd one{.fd = pidfd, .events = POLLIN, .revents = 0};
+    return pidfd >= 0 && ::poll(&one, 1, 0) == 1;
+}
+
+}  // namespace killing
+
+/// Runs `role(scene)`, which ends by _exit(0), in a child that dies at its k-th store, for every k, and
+/// `check(scene, pidfd)` beside it: what went wrong, or null. A Scene is made for each; it has ledger().
+template <class Scene, class Role, class Check>
+[[nodiscard]] KillCounts kill_at_every_store(Role role, Check check) {
+    using namespace killing;
+    KillCounts counts;
+    // How many stores there are depends on who sleeps when: go on until a child comes through several times in a row.
+    int unharmed = 0;
+    for (std::uint32_t k = 1; unharmed < 8; ++k) {
+        Scene scene;
+        const Ledger& ledger = scene.ledger();
+        const pid_t child = ::fork();
+        if (child == 0) {
+            std::signal(SIGABRT, SIG_DFL);
+            KillAtomics::ledger = &scene.ledger();
+            KillAtomics::deadline = k;
+            role(scene);
+        }
+        const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+        const char* failure = check(scene, pidfd);
+        if (failure != nullptr) ::kill(child, SIGKILL);
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        ::close(pidfd);
+        if (failure == nullptr && !ledger.died && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            failure = "the child failed without being killed";
+        if (ledger.died) {
+            unharmed = 0;
+            ++counts.points;
+            if (failure == nullptr) ++counts.survived;
+            const auto when = static_cast<When>(ledger.when.load());
+            auto& row = when == When::before   ? counts.before
+                        : when == When::middle ? counts.middle
+                                               : counts.after;
+            ++row[ledger.site];
+        } else {
+            ++unharmed;
+        }
+        if (failure != nullptr && counts.first_failure.empty()) {
+            counts.first_failure = "point " + std::to_string(k) + ", site " + std::to_string(ledger.site) +
+                                   ", when " + std::to_string(ledger.when) + ": " + failure;
+        }
+        if (failure != nullptr && !ledger.died) break;
+    }
+    return counts;
+}
+
+}  // namespace weir::test
