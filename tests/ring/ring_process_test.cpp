@@ -3,14 +3,7 @@
 // A ring between two processes, one of which is killed.
 #include "ring_place.hpp"
 
-#include "io/running.hpp"
-#include "support/skip.hpp"
-
-#include <csignal>
-
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "io/victim.hpp"
 
 namespace {
 
@@ -19,52 +12,6 @@ using namespace weir::test;
 using namespace std::chrono_literals;
 using ipc::RingReader;
 using ipc::RingWriter;
-
-/// A child that runs one task in a scheduler of its own, says when it got so far, and lives until it is killed.
-class Victim {
-public:
-    template <class Make>
-    explicit Victim(Make make) {
-        int ends[2];
-        REQUIRE(::pipe(ends) == 0);
-        pid_ = ::fork();
-        REQUIRE(pid_ >= 0);
-        if (pid_ == 0) {
-            ::close(ends[0]);
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            Running running;
-            const auto outcome = running->run(make(*running, ends[1]));
-            std::fprintf(stderr, "the victim came to its end: %s\n", Running::text_of_error(outcome).c_str());
-            ::_exit(1);
-        }
-        ::close(ends[1]);
-        told_ = Fd(ends[0]);
-    }
-    Victim(const Victim&) = delete;
-    Victim& operator=(const Victim&) = delete;
-    ~Victim() { kill(); }
-    void wait_until_it_says() const {
-        char said = 0;
-        REQUIRE(::read(told_.get(), &said, 1) == 1);
-    }
-    [[nodiscard]] int told() const noexcept { return told_.get(); }
-    void kill() noexcept {
-        if (pid_ <= 0) return;
-        ::kill(pid_, SIGKILL);
-        ::waitpid(std::exchange(pid_, -1), nullptr, 0);
-    }
-
-private:
-    pid_t pid_ = -1;
-    Fd told_;
-};
-
-void skip_where_simulated() {
-    if (on_simulated()) skip("other processes have no place in simulated time");
-}
-void say(int fd) {
-    CHECK_IN_TASK(::write(fd, "y", 1) == 1);
-}
 
 Task<> write_and_stay(Scheduler& scheduler, const Place& place, std::uint64_t count, int say_to) {
     WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(scheduler, readings, place.slots(64)));

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+/// \file
+/// A process that a test kills.
+
+#include "io/running.hpp"
+#include "support/skip.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace weir::test {
+
+inline void skip_where_simulated() {
+    if (on_simulated()) skip("other processes have no place in simulated time");
+}
+/// What a Victim's task says when it got so far.
+inline void say(int fd) {
+    CHECK_IN_TASK(::write(fd, "y", 1) == 1);
+}
+
+/// A child that runs one task in a scheduler of its own, says when it got so far, and lives until it is killed.
+class Victim {
+public:
+    template <class Make>
+    explicit Victim(Make make) {
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        pid_ = ::fork();
+        REQUIRE(pid_ >= 0);
+        if (pid_ == 0) {
+            ::close(ends[0]);
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            Running running;
+            const auto outcome = running->run(make(*running, ends[1]));
+            std::fprintf(stderr, "the victim came to its end: %s\n", Running::text_of_error(outcome).c_str());
+            ::_exit(1);
+        }
+        ::close(ends[1]);
+        told_ = Fd(ends[0]);
+    }
+    Victim(const Victim&) = delete;
+    Victim& operator=(const Victim&) = delete;
+    ~Victim() { kill(); }
+    void wait_until_it_says() const {
+        char said = 0;
+        REQUIRE(::read(told_.get(), &said, 1) == 1);
+    }
+    [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+    [[nodiscard]] int told() const noexcept { return told_.get(); }
+    void kill() noexcept {
+        if (pid_ <= 0) return;
+        ::kill(pid_, SIGKILL);
+        ::waitpid(std::exchange(pid_, -1), nullptr, 0);
+    }
+
+private:
+    pid_t pid_ = -1;
+    Fd told_;
+};
+
+}  // namespace weir::test
