@@ -237,7 +237,7 @@ TEST_CASE("clients beyond the limit, of other types, or of something else are tu
 
 TEST_CASE("bounds that cannot be are refused") {
     on_each([](Scheduler& of, const Place& place) -> Task<> {
-        for (const ipc::ServiceOptions bad :
+        for (const ipc::ServiceOptions& bad :
              {ipc::ServiceOptions{.clients_max = 0}, ipc::ServiceOptions{.clients_max = 1'025},
               ipc::ServiceOptions{.calls_max = 0}, ipc::ServiceOptions{.calls_max = 4'097},
               ipc::ServiceOptions{.window = 0}, ipc::ServiceOptions{.window = 257}}) {

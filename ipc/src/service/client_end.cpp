@@ -7,8 +7,6 @@
 // over the link in any case.
 #include "weir/ipc/service/client_end.hpp"
 
-#include "weir/core/report.hpp"
-
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -153,9 +151,7 @@ void ClientEnd::on_signal(void* owner, Link& link) noexcept {
 }
 
 void ClientEnd::break_off() noexcept {
-    const pid_t pid = client_->credentials().pid;
-    const auto peer = static_cast<std::uint64_t>(pid > 0 ? pid : 0);
-    report(Error{.code = Errc::corrupt, .operation = "service, its server", .a = peer});
+    client_->turn_out(LinkViolation::memory);
     lose({.code = Errc::corrupt, .operation = "service"});
 }
 

@@ -6,8 +6,6 @@
 // those are refused, and their callers get no_place.
 #include "weir/ipc/service/server_end.hpp"
 
-#include "weir/core/report.hpp"
-
 #include <algorithm>
 #include <memory>
 #include <new>
@@ -197,12 +195,11 @@ void ServerEnd::forget(ServerClient& client, Errc how) noexcept {
     client.taken_ = false;
 }
 
-void ServerEnd::break_off(ServerClient& client, const char* why) noexcept {
+// What it says cannot be believed any more.
+void ServerEnd::break_off(ServerClient& client) noexcept {
     ++breaches_;
     Link& link = client.link();
-    const pid_t pid = link.credentials().pid;
-    report(
-        Error{.code = Errc::corrupt, .operation = why, .a = static_cast<std::uint64_t>(pid > 0 ? pid : 0)});
+    link.turn_out(LinkViolation::memory);
     forget(client, Errc::corrupt);
     link.close();
 }
@@ -211,7 +208,7 @@ bool ServerClient::take_entry() noexcept {
     return end_.on_entry(*this);
 }
 void ServerClient::break_off() noexcept {
-    end_.break_off(*this, "service, the cursor of a client");
+    end_.break_off(*this);
 }
 
 // --- what clients say
@@ -224,7 +221,7 @@ bool ServerEnd::on_entry(ServerClient& client) noexcept {
         case News::request: on_request(client, arrival.index, arrival.value); break;
         case News::cancel: on_cancel(client, arrival.index); break;
         case News::taken: send_more(*client.calls_[arrival.index]); break;
-        case News::breach: break_off(client, "service, an entry of a client"); break;
+        case News::breach: break_off(client); break;
     }
     return client.attached();
 }
@@ -237,7 +234,7 @@ void ServerEnd::on_request(ServerClient& client, std::uint32_t index, std::uint6
     auto& call = static_cast<ServerCall&>(free_calls_.front());
     client.port.copy_request(index, call.request);
     if (valid_ != nullptr && !valid_(call.request)) {
-        break_off(client, "service, a request");
+        break_off(client);
         return;
     }
     call.unlink();
@@ -281,7 +278,7 @@ void ServerEnd::told(ServerClient& client, bool put) noexcept {
     if (put) [[likely]]
         client.publish();
     else
-        break_off(client, "service, the room for entries that a client left");
+        break_off(client);
 }
 
 // --- taking calls

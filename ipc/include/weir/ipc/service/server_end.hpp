@@ -166,7 +166,7 @@ private:
     [[nodiscard]] bool look_for_calls() noexcept;
     /// What was put, if it was; else the client broke the protocol.
     void told(ServerClient& client, bool put) noexcept;
-    void break_off(ServerClient& client, const char* why) noexcept;
+    void break_off(ServerClient& client) noexcept;
     void forget(ServerClient& client, Errc how) noexcept;
     void stop(ServerCall& call, Errc how) noexcept;
     void over(ServerCall& call) noexcept;
