@@ -21,6 +21,7 @@ struct Mixed {
     double value;
     std::uint16_t small;
     std::uint8_t tiny[3];
+    std::uint8_t reserved[3];
 };
 constexpr ipc::RingName typed_name{"mixed/typed"};
 constexpr ipc::RingName bytes_name{"mixed/bytes"};
@@ -30,7 +31,8 @@ Mixed sample(std::uint32_t i) noexcept {
     return {.number = std::uint64_t{i} << 33,
             .value = i * 0.5,
             .small = static_cast<std::uint16_t>(i),
-            .tiny = {1, 2, 3}};
+            .tiny = {1, 2, 3},
+            .reserved = {}};
 }
 
 Task<> write_both(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {

@@ -7,6 +7,9 @@
 
 #include <cstdio>
 #include <cstring>
+#include <string>
+#include <string_view>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,11 +26,35 @@ using ipc::RingWriter;
 
 struct alignas(ipc::ring_record_alignment_max) Aligned {
     std::uint32_t number;
+    std::array<std::uint32_t, 15> reserved{};
 };
 struct alignas(2 * ipc::ring_record_alignment_max) AlignedTooMuch {
     std::uint32_t number;
 };
 static_assert(ipc::RingRecord<Aligned> && !ipc::RingRecord<AlignedTooMuch>);
+
+// With gaps.
+struct OfThisBuild {
+    char small;
+    long large;
+};
+struct OfThisBuildToo {
+    char small;
+    long large;
+};
+
+}  // namespace
+
+template <>
+struct weir::ipc::RecordTraits<OfThisBuild> {
+    static constexpr bool same_build = true;
+};
+template <>
+struct weir::ipc::RecordTraits<OfThisBuildToo> {
+    static constexpr bool same_build = true;
+};
+
+namespace {
 
 template <class Body>
 void on_each(Body body) {
@@ -210,6 +237,43 @@ TEST_CASE("batches of neighbours are committed and released at once") {
             WEIR_CO_CHECK(expect(of, reader, read, written));
             read = written;
         }
+    });
+}
+
+TEST_CASE("a reader whose record has other fields is refused, and both layouts are named") {
+    struct Other {
+        std::uint64_t number;
+        float value;
+        std::uint32_t sensor;
+    };
+    static_assert(sizeof(Other) == sizeof(Reading));
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(8)));
+        const auto other = co_await RingReader<Other>::open(of, readings, place.opened()).within(10s);
+        CHECK_IN_TASK(code_of(other) == Errc::mismatch);
+        if (other) co_return;
+        CHECK_IN_TASK(other.error().a == ipc::layout_hash<Other>());
+        CHECK_IN_TASK(other.error().b == ipc::layout_hash<Reading>());
+        char sentence[160];
+        const std::string_view said = other.error().message(sentence);
+        CHECK_IN_TASK(said.find("layout") != said.npos);
+        CHECK_IN_TASK(said.find(std::to_string(ipc::layout_hash<Other>()) + " here") != said.npos);
+        CHECK_IN_TASK(said.find(std::to_string(ipc::layout_hash<Reading>()) + " there") != said.npos);
+    });
+}
+
+TEST_CASE("a type that is no portable record is shared where its owner says so") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto ring, RingWriter<OfThisBuild>::create(of, readings, place.slots(8)));
+        const auto other =
+            co_await RingReader<OfThisBuildToo>::open(of, readings, place.opened()).within(10s);
+        CHECK_IN_TASK(code_of(other) == Errc::mismatch);
+        WEIR_CO_TRY(auto reader, RingReader<OfThisBuild>::open(of, readings, place.opened()).within(10s));
+        WEIR_CO_TRY(auto slot, ring.reserve());
+        *slot = {.small = 1, .large = 2};
+        slot.commit();
+        WEIR_CO_TRY(const auto item, reader.next().within(10s));
+        CHECK_IN_TASK(item->large == 2);
     });
 }
 

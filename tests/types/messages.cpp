@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Not for building: messages_check.py gives each line below that ends in a comment to the compiler, all at once, and
-// expects the comment's words among what it says.
+// expects the comment's words among what it says (g++ and clang put some of it differently: either is enough).
 #include <weir/ipc/types/bounded_string.hpp>
 
 #include <string>
@@ -30,6 +30,10 @@ struct N {};                                 static_assert(require_portable_reco
 struct O { char small; int large; };         static_assert(require_portable_record<O>());  //! has padding
 struct P { char x; int y; };
 struct Deep { int x; P inner[2]; };          static_assert(require_portable_record<Deep>());  //! Deep, 1
+struct Q { int large; char small; char middle; };
+                                             static_assert(require_portable_record<Q>());  //! <Q, 3UL, 2UL> | before_field = 3; long unsigned int unused_bytes = 2
+struct R { char small; char middle; int large; };
+                                             static_assert(require_portable_record<R>());  //! <R, 2UL, 2UL> | before_field = 2; long unsigned int unused_bytes = 2
 struct Bits { unsigned few : 3; unsigned many : 29; };
                                              static_assert(require_portable_record<Bits>());  //! bit-field
 weir::ipc::BoundedString<4> longer = "12345";  //! the literal is too long

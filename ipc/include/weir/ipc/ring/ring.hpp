@@ -16,11 +16,12 @@
 // it is: a reader that dies in the middle of a record leaves that record. While there is work on both sides neither
 // makes a system call.
 //
-// T is trivially copyable, has the same layout in both programs, and needs no alignment beyond 64. Both sides trust
-// each other: a record that is read may change if its writer is broken, and only then.
+// T is a portable record (types/layout.hpp), and needs no alignment beyond 64. Both sides trust each other: a record that
+// is read may change if its writer is broken, and only then.
 #pragma once
 
 #include "weir/ipc/ring/ring_end.hpp"
+#include "weir/ipc/types/layout.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -32,7 +33,7 @@ namespace weir::ipc {
 inline constexpr std::size_t ring_record_alignment_max = 64;
 static_assert(ring::cache_line % ring_record_alignment_max == 0);
 
-/// What may be a record.
+/// What may be a record, if it is a PortableRecord too, or RecordTraits let it pass: the compiler says why it is not.
 template <class T>
 concept RingRecord = std::is_trivially_copyable_v<T> && alignof(T) <= ring_record_alignment_max;
 
@@ -48,7 +49,7 @@ template <RingRecord T>
     return {.units = slots,
             .unit_bytes = static_cast<std::uint32_t>((sizeof(T) + aligned - 1) / aligned * aligned),
             .record_size = sizeof(T),
-            .layout = alignof(T)};
+            .layout = record_layout<T>()};
 }
 
 /// The part of a reservation that does not depend on its type: dropping it abandons it.

@@ -229,6 +229,39 @@ consteval void require_fields(RecordFields<F...>, std::index_sequence<index...>)
     (require_field<T, index, F>(), ...);
 }
 
+struct Gap {
+    std::size_t before_field;
+    std::size_t bytes;
+};
+// The first one; before the field after the last is the end of T. What no gap explains is told as one at the end.
+template <class T, class... F>
+consteval Gap gap_of(RecordFields<F...>) noexcept {
+    std::size_t place = 0;
+    std::size_t index = 0;
+    Gap gap{0, 0};
+    const auto put = [&](std::size_t size, std::size_t alignment) {
+        const std::size_t over = place % alignment;
+        if (gap.bytes == 0 && over != 0) gap = {index, alignment - over};
+        place += size;
+        ++index;
+    };
+    (put(sizeof(F), alignof(F)), ...);
+    if (gap.bytes == 0) gap = {index, place < sizeof(T) ? sizeof(T) - place : place - sizeof(T)};
+    return gap;
+}
+template <class T, std::size_t before_field, std::size_t unused_bytes>
+consteval void require_without_gap() noexcept {
+    static_assert(unused_bytes == 0,
+                  "a record for another process has padding, which differs between machines and carries old "
+                  "memory to the reader: order its fields by size, or give the unused bytes a name, "
+                  "`std::array<std::byte, 4> reserved{};`");
+}
+template <class T, class... F>
+consteval void require_no_gap(RecordFields<F...>) noexcept {
+    constexpr Gap gap = gap_of<T>(RecordFields<F...>{});
+    require_without_gap<T, gap.before_field, gap.bytes>();
+}
+
 template <class T>
 consteval bool require() noexcept {
     using enum RecordFault;
@@ -267,12 +300,9 @@ consteval bool require() noexcept {
                   "a record for another process has more fields than fields_max: divide it, or name their "
                   "types by RecordTraits<T>::Fields");
     static_assert(fault != empty, "a record for another process holds an empty structure");
-    static_assert(
-        fault != padding,
-        "a record for another process has padding, which differs between machines and carries old memory to "
-        "the reader: order its fields by size, or name the gap, `std::uint32_t reserved = 0;`");
     static_assert(fault != alignment,
                   "a record for another process is packed, or aligned to less than its fields are");
+    if constexpr (fault == padding) require_no_gap<T>(typename FieldsOf<T>::Type{});
     if constexpr (fault == field && ArrayOf<T>::is)
         require<std::remove_const_t<typename ArrayOf<T>::Element>>();
     else if constexpr (fault == field)
@@ -386,6 +416,42 @@ consteval std::uint64_t hash_of() noexcept {
 template <PortableRecord T>
 [[nodiscard]] consteval std::uint64_t layout_hash() noexcept {
     return layout::hash_of<std::remove_const_t<T>>();
+}
+
+namespace layout {
+
+template <class T>
+concept SameBuild = requires {
+    requires RecordTraits<T>::same_build;
+};
+
+// Of one build: what the compiler calls the type is known too.
+template <class T>
+consteval std::uint64_t same_build_hash() noexcept {
+    Hash hash;
+    hash.add(Kind::same_build, sizeof(T));
+    hash.add(alignof(T));
+    hash.add(sizeof(void*));
+    for (const char* letter = __PRETTY_FUNCTION__; *letter != 0; ++letter)
+        hash.add(static_cast<unsigned char>(*letter));
+    add_version<T>(hash);
+    return hash.sum();
+}
+
+}  // namespace layout
+
+/// What two processes have to agree on to share records of T: layout_hash<T>(), or, where RecordTraits<T>::same_build says
+/// so, the name and size of T. For any other type the compiler stops, and says why.
+template <class T>
+[[nodiscard]] consteval std::uint64_t record_layout() noexcept {
+    if constexpr (layout::SameBuild<T>) {
+        static_assert(std::is_trivially_copyable_v<T>, "a record is copied byte by byte");
+        return layout::same_build_hash<T>();
+    } else if constexpr (require_portable_record<T>()) {
+        return layout_hash<T>();
+    } else {
+        return 0;  // never: it has stopped
+    }
 }
 
 /// A span of time is the number of its ticks, and their length is part of the hash: seconds are no milliseconds.
