@@ -8,6 +8,7 @@
 #include <weir/ipc/names/name_watch.hpp>
 #include <weir/ipc/names/runtime_directory.hpp>
 #include <weir/ipc/ring/byte_ring.hpp>
+#include <weir/ipc/ring/named_ring.hpp>
 #include <weir/ipc/ring/ring.hpp>
 #include <weir/ipc/service/service.hpp>
 #include <weir/ipc/shm/foreign_semaphore.hpp>

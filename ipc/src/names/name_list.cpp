@@ -80,6 +80,10 @@ Result<NameEntry> NameList::next() noexcept {
         std::optional<Name> name = name_of(file, link_suffix);
         NameState state = NameState::served;
         if (!name) {
+            kind = NameKind::ring;
+            name = name_of(file, ring_suffix);
+        }
+        if (!name) {
             kind = NameKind::semaphore;
             name = name_of(file, semaphore_suffix);
         }

@@ -39,11 +39,14 @@ enum class NameState : std::uint8_t {
 /// What a file of a runtime directory is.
 enum class NameKind : std::uint8_t {
     link,       ///< NAME.weir: the socket of a LinkServer, and so of a ring, a topic or a service
+    ring,       ///< NAME.ring: a named ring, which nobody serves
     semaphore,  ///< NAME.sem: a SharedSemaphore, which nobody serves
 };
 
 /// The suffix of the sockets that LinkServer binds: DIRECTORY/NAME.weir, beside its lock, DIRECTORY/NAME.weir.lock.
 inline constexpr std::string_view link_suffix = ".weir";
+/// The suffix of the files of named rings, beside their bells, NAME.ring.items and NAME.ring.space.
+inline constexpr std::string_view ring_suffix = ".ring";
 /// The suffix of the FIFOs of named semaphores.
 inline constexpr std::string_view semaphore_suffix = ".sem";
 
@@ -53,7 +56,7 @@ Result<NameState> look_at_name(const RuntimeDirectory& directory, const Name& na
 struct NameEntry {
     Name name;
     NameKind kind;
-    NameState state;    ///< of a semaphore always `served`
+    NameState state;    ///< of what nobody serves always `served`
     std::uint32_t uid;  ///< whose its path is; of a name of which only the lock is left, whose that is
     std::uint32_t gid;
     mode_t mode;  ///< permission bits: who may write to it may open it

@@ -25,6 +25,7 @@ enum class Site : std::uint8_t {
     payload,        ///< bytes copied into a record by the ring itself
     entry,          ///< what a side of a service says of a call
     bell,           ///< not a store: the peer is rung
+    holder,         ///< of a named ring: who has taken a side, and how often it was taken
 };
 inline constexpr std::size_t sites_count = 8;
 

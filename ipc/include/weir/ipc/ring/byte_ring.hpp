@@ -18,6 +18,11 @@ struct ByteRingOptions {
     LinkServerOptions link{};         ///< of the name: mode, owner, group, directory
 };
 
+/// The layout of a ring of records of bytes.
+[[nodiscard]] constexpr RingShape byte_ring_shape(std::uint32_t bytes) noexcept {
+    return {.units = bytes, .unit_bytes = 1, .record_size = 0, .layout = sizeof(ring::RecordHeader)};
+}
+
 /// A reserved record. Dropping it abandons it. Move-only; lives no longer than its writer, which must not move.
 template <class End>
 class [[nodiscard]] BasicByteSlot {
