@@ -2,7 +2,7 @@
 #include <weir/ipc/names/name_watch.hpp>
 
 #include "bound_socket.hpp"
-#include "io/peer.hpp"
+#include "io/victim.hpp"
 #include "shm/link_fixture.hpp"
 #include "support/child.hpp"
 
@@ -243,12 +243,12 @@ Task<> serve_and_stay(Scheduler& scheduler, int say_to, const RuntimeDirectory& 
     WEIR_CO_CHECK(sleep_for(1h));
 }
 
-Task<> kill_soon(Scheduler&, Peer& whom) {
+Task<> kill_soon(Scheduler&, Victim& whom) {
     WEIR_CO_CHECK(sleep_for(5ms));
     whom.kill();
 }
 
-Task<> see_it_killed(Scheduler& scheduler, const RuntimeDirectory& directory, Peer& server) {
+Task<> see_it_killed(Scheduler& scheduler, const RuntimeDirectory& directory, Victim& server) {
     WEIR_CO_TRY(auto names, NameWatch::open(scheduler, &directory));
     WEIR_CO_TRY(const auto found, names.until_served(sample_name).within(30s));
     CHECK_IN_TASK(found.pid == server.pid());
@@ -261,7 +261,7 @@ Task<> see_it_killed(Scheduler& scheduler, const RuntimeDirectory& directory, Pe
     CHECK_IN_TASK(code_of(nobody) == Errc::timed_out);
 }
 
-Task<> see_change(Scheduler& scheduler, const RuntimeDirectory& directory, Peer& server) {
+Task<> see_change(Scheduler& scheduler, const RuntimeDirectory& directory, Victim& server) {
     WEIR_CO_TRY(auto names, NameWatch::open(scheduler, &directory));
     const auto gone = co_await all_of(names.change().within(30s), kill_soon(scheduler, server));
     CHECK_IN_TASK(gone.has_value());
@@ -311,7 +311,7 @@ TEST_CASE("a killed server is gone at once") {
     skip_where_simulated();
     const TemporaryDirectory temporary;
     const auto directory = runtime_directory_at(temporary);
-    Peer server([&](Scheduler& child, int fd) { return serve_and_stay(child, fd, directory, false); });
+    Victim server([&](Scheduler& child, int fd) { return serve_and_stay(child, fd, directory, false); });
     server.wait_until_it_says();
     Running running;
     running.must_run(see_it_killed(*running, directory, server));
@@ -321,7 +321,7 @@ TEST_CASE("a killed server is gone although a child of it holds lock and socket"
     skip_where_simulated();
     const TemporaryDirectory temporary;
     const auto directory = runtime_directory_at(temporary);
-    Peer server([&](Scheduler& child, int fd) {
+    Victim server([&](Scheduler& child, int fd) {
         ::setpgid(0, 0);
         return serve_and_stay(child, fd, directory, true);
     });
@@ -336,7 +336,7 @@ TEST_CASE("that a server was killed is a change") {
     skip_where_simulated();
     const TemporaryDirectory temporary;
     const auto directory = runtime_directory_at(temporary);
-    Peer server([&](Scheduler& child, int fd) { return serve_and_stay(child, fd, directory, false); });
+    Victim server([&](Scheduler& child, int fd) { return serve_and_stay(child, fd, directory, false); });
     server.wait_until_it_says();
     Running running;
     running.must_run(see_change(*running, directory, server));
@@ -350,7 +350,7 @@ TEST_CASE("a user learns of the end of another user's server") {
     int told[2];
     REQUIRE(::pipe(told) == 0);
     // It kills itself when the watcher says so, who may not.
-    Peer server([&](Scheduler& child, int fd) {
+    Victim server([&](Scheduler& child, int fd) {
         return [](Scheduler& of, int say_to, const RuntimeDirectory& where, int listen_to) -> Task<> {
             const auto either =
                 co_await first_of(serve_and_stay(of, say_to, where, false), readable(listen_to));
