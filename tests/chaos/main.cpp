@@ -7,6 +7,7 @@
 // Fails if one did not survive; what went wrong is on standard error. The tests run the same deaths and check besides
 // that each place in the source was among them.
 #include "ring/kill_points.hpp"
+#include "service/kill_points.hpp"
 
 #include <cstdio>
 
@@ -19,6 +20,8 @@ struct Object {
 constexpr Object objects[] = {
     {"ring, writer", weir::test::kill_ring_writers},
     {"ring, reader", weir::test::kill_ring_readers},
+    {"service, client", weir::test::kill_service_clients},
+    {"service, server", weir::test::kill_service_servers},
 };
 
 }  // namespace
