@@ -81,8 +81,15 @@ CONFIGURATIONS = {
         ),
         Configuration(
             "no-liburing",
-            "g++ -O0, without liburing",
-            options=STRICT + ("-Doptimization=0", "-Ddebug=false", "-Dio_uring=disabled", "-Dtests=false"),
+            "g++ -O0, without liburing and FlatBuffers",
+            options=(
+                *STRICT,
+                "-Doptimization=0",
+                "-Ddebug=false",
+                "-Dio_uring=disabled",
+                "-Dflatbuffers=disabled",
+                "-Dtests=false",
+            ),
             purposes=("build",),
             suites=False,
         ),
