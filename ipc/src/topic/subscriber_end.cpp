@@ -174,7 +174,7 @@ bool SubscriberEnd::stage_with_care() noexcept {
 bool SubscriberEnd::copy_out() noexcept {
     const std::byte* const from = slots_ + std::size_t{taken_.slot} * facts_.slot_bytes;
     std::byte* const copy = copies_.data() + std::size_t{taken_.pin} * facts_.slot_bytes;
-    std::memcpy(copy, from, shape_.size);
+    std::memcpy(copy, from, static_cast<std::size_t>(shape_.size));
     reader_.release(taken_.pin);
     // Who was dropped meanwhile may have had its pin disregarded: what it copied may be of two samples.
     std::atomic_thread_fence(std::memory_order_acquire);
