@@ -14,6 +14,15 @@ static_assert(sizeof(in_bss) == weir::footprint(sensor_budget));
 static_assert(sizeof(weir::StaticScheduler<weir::small_budget>) == weir::footprint(weir::small_budget));
 static_assert(sizeof(weir::StaticScheduler<weir::large_budget>) == weir::footprint(weir::large_budget));
 
+template <weir::Budget budget>
+concept HasStaticScheduler = requires { typename weir::StaticScheduler<budget>; };
+static_assert(HasStaticScheduler<weir::Budget{.timer_slots = 16}>);
+static_assert(HasStaticScheduler<weir::Budget{.timer_slots = 65'536}>);
+static_assert(!HasStaticScheduler<weir::Budget{.timer_slots = 0}>);
+static_assert(!HasStaticScheduler<weir::Budget{.timer_slots = 8}>);
+static_assert(!HasStaticScheduler<weir::Budget{.timer_slots = 20}>);
+static_assert(!HasStaticScheduler<weir::Budget{.timer_slots = 131'072}>);
+
 weir::Task<int> answer(weir::Scheduler&) {
     co_return 42;
 }

@@ -104,6 +104,9 @@ TEST_CASE("a root task without a frame is an error of run") {
 
 namespace {
 
+struct alignas(16) FrameStorage {
+    std::byte bytes[16];
+};
 constexpr weir::Budget divided{.frame_bytes = 4'096, .frame_classes = {{{256, 4}, {512, 6}}}};
 constexpr weir::Budget too_much{.frame_bytes = 4'096, .frame_classes = {{{256, 4}, {512, 7}}}};
 
@@ -133,6 +136,17 @@ TEST_CASE("classes that do not fit are an error whenever the scheduler is starte
         REQUIRE(!ran);
         CHECK(ran.error() == Errc::invalid);
     }
+}
+
+TEST_CASE("timer slots that are no power of two are an error, where the budget is known only at run time") {
+    const weir::Budget budget{.frame_bytes = 1'024, .descriptors = 4, .timer_slots = 20};
+    const auto storage = std::make_unique<FrameStorage[]>(weir::storage_layout(budget).size / 16 + 1);
+    Scheduler scheduler(budget, storage[0].bytes);
+    const auto started = scheduler.start(options_of_this_run());
+    REQUIRE(!started);
+    CHECK(started.error() == Errc::invalid);
+    char line[128];
+    CHECK(started.error().message(line).find("Budget::timer_slots") != std::string_view::npos);
 }
 
 namespace {

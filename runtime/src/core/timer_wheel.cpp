@@ -28,7 +28,7 @@ static_assert(TimerWheel::levels_max == TimerWheel::levels_of(TimerWheel::slots_
 }  // namespace
 
 void TimerWheel::start(std::span<std::byte> storage, std::size_t slots, Instant now) noexcept {
-    WEIR_ASSERT(std::has_single_bit(slots) && slots >= slots_min && slots <= slots_max);
+    WEIR_ASSERT(takes(slots));
     WEIR_ASSERT(storage.size() >= storage_size(slots));
     WEIR_ASSERT(reinterpret_cast<std::uintptr_t>(storage.data()) % alignof(std::uint64_t) == 0);
     WEIR_ASSERT(count_ == 0);

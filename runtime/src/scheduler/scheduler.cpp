@@ -94,6 +94,9 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
             choice = *wanted;
         }
     }
+    if (!TimerWheel::takes(budget_.timer_slots)) {
+        return failure(Errc::invalid, "Budget::timer_slots, not a power of two from 16 to 65,536");
+    }
     const StorageLayout layout = storage_layout(budget_);
     if (!memory_started_) {
         if (!frames.cut_in_advance(budget_.frame_classes)) {

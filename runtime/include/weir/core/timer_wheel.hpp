@@ -16,6 +16,7 @@
 #include "weir/core/heap.hpp"
 #include "weir/core/time.hpp"
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -54,6 +55,10 @@ public:
     static constexpr std::size_t slots_max = 65'536;
     static constexpr unsigned levels_max = 8;
 
+    /// Whether a wheel can have `slots` buckets per level.
+    [[nodiscard]] static constexpr bool takes(std::size_t slots) noexcept {
+        return std::has_single_bit(slots) && slots >= slots_min && slots <= slots_max;
+    }
     /// Levels that `slots` buckets each need to cover 2^30 ticks (13 days); later timers wait in a list.
     [[nodiscard]] static constexpr unsigned levels_of(std::size_t slots) noexcept {
         const unsigned bits = bits_of(slots);
@@ -70,7 +75,7 @@ public:
     TimerWheel(const TimerWheel&) = delete;
     TimerWheel& operator=(const TimerWheel&) = delete;
 
-    /// `slots` is a power of two from slots_min to slots_max; `storage` has storage_size(slots) bytes,
+    /// `slots` is one that it takes(): a power of two from slots_min to slots_max; `storage` has storage_size(slots) bytes,
     /// 8-aligned, and outlives the wheel.
     void start(std::span<std::byte> storage, std::size_t slots, Instant now) noexcept;
 

@@ -27,7 +27,7 @@ int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {
     const auto started = scheduler.start(options);
     if (!started) {
         report(started.error());
-        report(scheduler.backend_reason());
+        if (!scheduler.backend_reason().empty()) report(scheduler.backend_reason());
         return 1;
     }
     scheduler.exit_when_stuck();

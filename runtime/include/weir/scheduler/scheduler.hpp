@@ -81,9 +81,9 @@ public:
     ~Scheduler();
 
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
-    /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::frame_classes), no_files,
-    /// no_memory. From here on nothing is allocated. Sets SIGPIPE to be ignored if it was at its default, so that a
-    /// lost peer is an error value.
+    /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::frame_classes,
+    /// Budget::timer_slots), no_files, no_memory. From here on nothing is allocated. Sets SIGPIPE to be ignored if it
+    /// was at its default, so that a lost peer is an error value.
     Result<void> start(const StartOptions& options = {}) noexcept;
     [[nodiscard]] bool started() const noexcept { return backend_ != nullptr; }
 
@@ -236,6 +236,7 @@ private:
 
 /// A scheduler with its memory, for .bss: `static constinit weir::StaticScheduler<budget> scheduler;`
 template <Budget fixed_budget>
+    requires(TimerWheel::takes(fixed_budget.timer_slots))
 class StaticScheduler : public Scheduler {
 public:
     constexpr StaticScheduler() noexcept : Scheduler(fixed_budget, storage_) {}
