@@ -65,6 +65,7 @@ const weir::ipc::LinkHooks ServerOwner::hooks{
             stat.sleeps = asked;
             stat.fill = 3;
             stat.peer[0].fill = 2;
+            stat.peer[0].sleeps = 10 * asked;
         },
 };
 
@@ -317,6 +318,19 @@ TEST_CASE("stat at intervals shows rates") {
         CHECK(shown[9] == "3/64");
         CHECK(shown[11] == "0");
     }
+}
+
+TEST_CASE("the rate of sleeps counts those of the server and of its peers") {
+    Place place;
+    place.start("flow", true);
+    const Printed printed;
+    CHECK(weir::tool::stat(printed.file(), "flow", {.every_ns = 5'000'000, .lines = 1}) == 0);
+    const auto lines = printed.lines();
+    REQUIRE(lines.size() == 1);
+    const Words shown = words(lines[0]);
+    REQUIRE(shown.size() == 12);
+    // For each thousand records the server slept once, and its client ten times.
+    CHECK(std::abs(std::stod(shown[5]) - 0.011 * std::stod(shown[1])) <= 1);
 }
 
 TEST_CASE("stat of what nobody serves fails, and says what became of it") {

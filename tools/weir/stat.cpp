@@ -21,6 +21,14 @@ double rate(std::uint64_t before, std::uint64_t now, double span_s) {
     return now > before && span_s > 0 ? static_cast<double>(now - before) / span_s : 0.0;
 }
 
+/// On both sides: whoever waits for the other.
+std::uint64_t sleeps(const ipc::LinkStat& stat) {
+    std::uint64_t sum = stat.sleeps;
+    const auto shown = std::min<std::size_t>(stat.peers, ipc::LinkStat::peers_max);
+    for (std::size_t i = 0; i < shown; ++i) sum += stat.peer[i].sleeps;
+    return sum;
+}
+
 std::uint64_t bells(const ipc::LinkStat& stat) {
     std::uint64_t sum = 0;
     const auto shown = std::min<std::size_t>(stat.peers, ipc::LinkStat::peers_max);
@@ -79,7 +87,7 @@ void print_rates(std::FILE* out, const ipc::LinkStat& before, const ipc::LinkSta
                  "records/s %.0f  bytes/s %.0f  sleeps/s %.0f  bells/s %.0f  fill %" PRIu64 "/%" PRIu64
                  "  peers %" PRIu32 "%s\n",
                  rate(before.records, now.records, span_s), rate(before.bytes, now.bytes, span_s),
-                 rate(before.sleeps, now.sleeps, span_s), rate(bells(before), bells(now), span_s), now.fill,
+                 rate(sleeps(before), sleeps(now), span_s), rate(bells(before), bells(now), span_s), now.fill,
                  now.depth, now.peers, same ? "" : "  (another server)");
     std::fflush(out);
 }
