@@ -121,6 +121,17 @@ TEST_CASE("a directory is made with exactly its mode, whatever the umask, and ma
     CHECK(again);
 }
 
+TEST_CASE("a directory whose parent is missing is not made, and the error says that it is the parent") {
+    const Scratch scratch;
+    const auto directory = RuntimeDirectory::at(scratch / "a/b");
+    REQUIRE(directory);
+    const auto made = directory->make();
+    REQUIRE_FALSE(made);
+    CHECK(made.error() == Errc::not_found);
+    CHECK(std::string_view(made.error().operation) == "runtime directory, whose parent is not there");
+    CHECK(::access((scratch / "a").c_str(), F_OK) != 0);
+}
+
 TEST_CASE("a directory to which others may write is refused") {
     const Scratch scratch;
     REQUIRE(::mkdir((scratch / "a").c_str(), 0700) == 0);

@@ -80,6 +80,8 @@ Result<void> RuntimeDirectory::make(mode_t mode) const noexcept {
     if (::mkdir(c_str(), mode & 0777) == 0) {
         // mkdir's mode is what the umask leaves of it; the caller's is exact.
         if (::chmod(c_str(), mode & 07777) < 0) return failure(Error::from_errno(operation, errno));
+    } else if (errno == ENOENT) {
+        return failure(Errc::not_found, "runtime directory, whose parent is not there");
     } else if (errno != EEXIST) {
         return failure(Error::from_errno(operation, errno));
     }
