@@ -102,12 +102,25 @@ def pkg_config(case: Case) -> None:
             case.expect(program)
 
 
+def one_copy(case: Case) -> None:
+    """the shared libraries share no code: weir-ipc needs the runtime, and does not bring another one"""
+    both = [case.libraries / "libweir.so", case.libraries / "libweir-ipc.so"]
+    defined = [
+        {line.split()[-1] for line in run(["nm", "-D", "--defined-only", library]).splitlines() if " T " in line}
+        for library in both
+    ]
+    if twice := sorted(defined[0] & defined[1]):
+        raise Failed(f"{len(twice)} functions are in both libraries, {twice[0]} among them")
+    if "libweir.so.0" not in run(["readelf", "-d", both[1]]):
+        raise Failed("libweir-ipc.so does not need libweir.so")
+
+
 def main() -> int:
     source, build, version = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve(), sys.argv[3]
     passed = failed = 0
     with tempfile.TemporaryDirectory() as work:
         case = Case(source, build, version, pathlib.Path(work))
-        for check in (meson_subproject, cmake_project, pkg_config):
+        for check in (meson_subproject, cmake_project, pkg_config, one_copy):
             try:
                 check(case)
                 passed += 1
