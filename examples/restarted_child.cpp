@@ -17,11 +17,12 @@
 using namespace std::chrono_literals;
 using weir::Process, weir::Scheduler, weir::Task;
 
-constexpr const char* script = "case $1 in"
-                               " 1) kill -KILL $$ ;;"
-                               " 2) exit 3 ;;"
-                               " *) kill -TERM $PPID; read never ;;"
-                               "esac";
+constexpr const char* script =
+    "case $1 in"
+    " 1) kill -KILL $$ ;;"
+    " 2) exit 3 ;;"
+    " *) kill -TERM $PPID; read never ;;"
+    "esac";
 
 weir::Result<Process> start(int number) {
     std::array<char, 12> text;
@@ -52,7 +53,8 @@ Task<> keep_running(Scheduler&) {
         WEIR_CO_TRY(const auto exit, ended);
         std::printf("it %s %d\n", exit.signaled ? "was killed by signal" : "exited with", exit.value);
         WEIR_CO_CHECK(weir::sleep_for(pause));
-        pause = std::min<weir::Duration>(2 * pause, 5s);  // one that dies at once must not keep the machine busy
+        pause =
+            std::min<weir::Duration>(2 * pause, 5s);  // one that dies at once must not keep the machine busy
     }
 }
 

@@ -15,7 +15,9 @@ static_assert(sizeof(weir::StaticScheduler<weir::small_budget>) == weir::footpri
 static_assert(sizeof(weir::StaticScheduler<weir::large_budget>) == weir::footprint(weir::large_budget));
 
 template <weir::Budget budget>
-concept HasStaticScheduler = requires { typename weir::StaticScheduler<budget>; };
+concept HasStaticScheduler = requires {
+    typename weir::StaticScheduler<budget>;
+};
 static_assert(HasStaticScheduler<weir::Budget{.timer_slots = 16}>);
 static_assert(HasStaticScheduler<weir::Budget{.timer_slots = 65'536}>);
 static_assert(!HasStaticScheduler<weir::Budget{.timer_slots = 0}>);

@@ -137,7 +137,8 @@ TEST_CASE("a program that fails exits with 1 and one line on standard error") {
 TEST_CASE("a program whose scheduler cannot start exits with 1 and says why") {
     const auto end = end_of<divided_badly>(ends_well);
     CHECK(end.exit_status == 1);
-    CHECK(end.errors == "Budget::frame_classes, which do not fit into Budget::frame_bytes: invalid argument\n");
+    CHECK(end.errors ==
+          "Budget::frame_classes, which do not fit into Budget::frame_bytes: invalid argument\n");
 }
 
 TEST_CASE("a stopped program that does not end in its grace exits with 70 and names its tasks") {
