@@ -8,6 +8,7 @@
 // that each place in the source was among them.
 #include "ring/kill_points.hpp"
 #include "service/kill_points.hpp"
+#include "topic/kill_points.hpp"
 
 #include <cstdio>
 
@@ -22,6 +23,9 @@ constexpr Object objects[] = {
     {"ring, reader", weir::test::kill_ring_readers},
     {"service, client", weir::test::kill_service_clients},
     {"service, server", weir::test::kill_service_servers},
+    {"topic, publisher", weir::test::kill_topic_publishers},
+    {"topic, publisher that waits", weir::test::kill_waiting_topic_publishers},
+    {"topic, subscriber", weir::test::kill_topic_subscribers},
 };
 
 }  // namespace

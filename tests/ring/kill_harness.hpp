@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A death at every store, of whatever shares memory by ring::MachineAtomics.
+// A death at every store, of whatever shares memory.
 //
 // A child process plays one role and kills itself (SIGKILL) before, in the middle of, or after its k-th store, for every
 // k there is; so it never dies in good order. The other role lives on in this process, and is checked.
@@ -28,9 +28,11 @@ struct KillCounts {
     std::uint32_t points = 0;    ///< deaths
     std::uint32_t survived = 0;  ///< after which all was well
     /// Deaths for each site of the algorithm: before the store and after it (of a copy also in its middle).
-    std::array<std::uint32_t, ipc::ring::sites_count> before{};
-    std::array<std::uint32_t, ipc::ring::sites_count> middle{};
-    std::array<std::uint32_t, ipc::ring::sites_count> after{};
+    static constexpr std::size_t sites_max = 16;
+    static_assert(ipc::ring::sites_count <= sites_max);
+    std::array<std::uint32_t, sites_max> before{};
+    std::array<std::uint32_t, sites_max> middle{};
+    std::array<std::uint32_t, sites_max> after{};
     std::string first_failure;  ///< empty if there was none
 };
 
@@ -53,12 +55,13 @@ struct Ledger {
     std::atomic<bool> died{false};
 };
 
-/// The machine's atomics, with a place to die around each store. In the child alone.
-struct KillAtomics : MachineAtomics {
+/// Places to die at. In the child alone.
+struct Points {
     static inline std::uint32_t deadline = 0;  // the number of the point at which to die; 0: never
     static inline std::uint32_t passed = 0;
     static inline Ledger* ledger = nullptr;
 
+    template <class Site>
     static void point(Site site, When when) noexcept {
         if (++passed != deadline) return;
         ledger->site = static_cast<std::uint32_t>(site);
@@ -66,6 +69,12 @@ struct KillAtomics : MachineAtomics {
         ledger->died = true;
         ::kill(::getpid(), SIGKILL);
     }
+};
+
+/// The ring's atomics, with a place to die around each store.
+struct KillAtomics : MachineAtomics, Points {
+    static constexpr Site bell = Site::bell;
+
     static void store_relaxed(Word& word, std::uint32_t value, Site site) noexcept {
         point(site, When::before);
         MachineAtomics::store_relaxed(word, value, site);
@@ -95,9 +104,9 @@ struct KillAtomics : MachineAtomics {
 /// Rings an eventfd: in the child a place to die, too.
 template <class Atomics>
 void ring_bell(int bell) {
-    if constexpr (std::is_same_v<Atomics, KillAtomics>) KillAtomics::point(Site::bell, When::before);
+    if constexpr (std::is_base_of_v<Points, Atomics>) Atomics::point(Atomics::bell, When::before);
     ::eventfd_write(bell, 1);
-    if constexpr (std::is_same_v<Atomics, KillAtomics>) KillAtomics::point(Site::bell, When::after);
+    if constexpr (std::is_base_of_v<Points, Atomics>) Atomics::point(Atomics::bell, When::after);
 }
 /// Sleeps until the bell rings or the child is dead (-1: it is us). False: neither came.
 [[nodiscard]] inline bool sleep(int bell, int pidfd) {
@@ -129,8 +138,8 @@ template <class Scene, class Role, class Check>
         const pid_t child = ::fork();
         if (child == 0) {
             std::signal(SIGABRT, SIG_DFL);
-            KillAtomics::ledger = &scene.ledger();
-            KillAtomics::deadline = k;
+            Points::ledger = &scene.ledger();
+            Points::deadline = k;
             role(scene);
         }
         const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));

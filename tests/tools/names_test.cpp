@@ -93,6 +93,20 @@ Task<> fill_a_ring(Scheduler& scheduler, int say_to) {
     WEIR_CO_CHECK(weir::sleep_for(1h));
 }
 
+Task<> publish_a_topic(Scheduler& scheduler, int say_to) {
+    constexpr weir::ipc::TopicName name{"pose"};
+    WEIR_CO_TRY(auto publisher, weir::ipc::Publisher<std::uint64_t>::create(scheduler, name, {.depth = 16}));
+    WEIR_CO_TRY(auto subscriber, weir::ipc::Subscriber<std::uint64_t>::open(scheduler, name).within(30s));
+    for (std::uint64_t i = 0; i < 5; ++i) {
+        WEIR_CO_TRY(auto sample, publisher.loan());
+        *sample = i;
+        sample.publish();
+    }
+    { WEIR_CO_TRY(auto sample, subscriber.next()); }
+    if (::write(say_to, "y", 1) != 1) co_return;
+    WEIR_CO_CHECK(weir::sleep_for(1h));
+}
+
 struct alignas(16) Storage {
     std::byte bytes[16];
 };
@@ -297,6 +311,19 @@ TEST_CASE("stat of a ring shows what was written and not taken yet") {
     CHECK(printed.line("bytes: ") == "bytes: 40");
     CHECK(printed.line("fill: ") == "fill: 5 of 16");
     CHECK(printed.line("peers: ") == "peers: 0");
+}
+
+TEST_CASE("stat of a topic shows what was published, and how far behind each subscriber is") {
+    Place place;
+    place.run(publish_a_topic);
+    const Printed printed;
+    CHECK(weir::tool::stat(printed.file(), "pose", {}) == 0);
+    CHECK(printed.line("kind: ") == "kind: topic");
+    CHECK(printed.line("record size: ") == "record size: 8");
+    CHECK(printed.line("records: ") == "records: 5");
+    CHECK(printed.line("bytes: ") == "bytes: 40");
+    CHECK(printed.line("peers: ") == "peers: 1");
+    CHECK(printed.line("peer: ").find(", fill 4,") != std::string::npos);
 }
 
 TEST_CASE("stat at intervals shows rates") {

@@ -151,26 +151,32 @@ TEST_CASE("one that wants only the last few has older ones count as missed") {
 }
 
 TEST_CASE("who joins late begins with the history that it asks for, as far as that is there") {
-    const auto first_of = [](std::uint32_t published, std::uint64_t floor, std::uint32_t history) {
+    // It came when `came_at` of the samples were published.
+    const auto first_of = [](std::uint32_t published, std::uint64_t floor, std::uint64_t came_at,
+                             std::uint32_t history) {
         Topic topic(8, 1, 1);
         topic.publish(published);
         auto reader = topic.reader(0);
-        reader.begin(floor, history);
+        reader.begin(floor, came_at, history);
         CHECK(topic.subscriber[0].position == static_cast<std::uint32_t>(reader.position()));
-        topic.publish(1);
+        if (reader.position() == published) topic.publish(1);
         Taken taken{};
         REQUIRE(reader.take(0, taken) == Found::sample);
         CHECK(taken.missed == 0);
         return taken.sequence;
     };
-    CHECK(first_of(5, 5, 0) == 5);
-    CHECK(first_of(5, 0, 0) == 5);
-    CHECK(first_of(5, 0, 3) == 2);
-    CHECK(first_of(5, 4, 3) == 4);
-    CHECK(first_of(5, 0, 100) == 0);
-    CHECK(first_of(20, 15, 3) == 17);
-    CHECK(first_of(20, 15, 7) == 15);
-    CHECK(first_of(0, 0, 7) == 0);
+    CHECK(first_of(5, 5, 5, 0) == 5);
+    CHECK(first_of(5, 0, 5, 0) == 5);
+    CHECK(first_of(5, 0, 5, 3) == 2);
+    CHECK(first_of(5, 4, 5, 3) == 4);
+    CHECK(first_of(5, 0, 5, 100) == 0);
+    CHECK(first_of(20, 15, 20, 3) == 17);
+    CHECK(first_of(20, 15, 20, 7) == 15);
+    CHECK(first_of(0, 0, 0, 7) == 0);
+    // Others came since: they are its own.
+    CHECK(first_of(20, 12, 17, 0) == 17);
+    CHECK(first_of(20, 8, 16, 100) == 12);
+    CHECK(first_of(40, 8, 16, 100) == 32);
 }
 
 TEST_CASE("the newest sample can be had at any time, and what lies before it has been missed") {
@@ -295,8 +301,8 @@ TEST_CASE("samples are counted beyond what 32 bits hold") {
     Topic topic(4, 2, 1, start);
     auto reader = topic.reader(0);
     auto slow = topic.reader(1);
-    reader.begin(start, 0);
-    slow.begin(start, 0);
+    reader.begin(start, start, 0);
+    slow.begin(start, start, 0);
     for (std::uint64_t i = 0; i < 20; ++i) {
         topic.publish(1);
         expect(topic, reader, start + i);

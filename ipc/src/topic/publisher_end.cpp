@@ -67,7 +67,8 @@ const LinkHooks PublisherEnd::hooks{.on_admit = on_admit,
                                     .fill_region = fill_region,
                                     .on_attached = on_attached,
                                     .on_signal = on_signal,
-                                    .fill_stat = fill_stat};
+                                    .fill_stat = fill_stat,
+                                    .fill_peer_stat = fill_peer_stat};
 
 PublisherEnd::PublisherEnd(PublisherEnd&& other) noexcept : RingTeller() {
     take_from(other);
@@ -160,7 +161,8 @@ void PublisherEnd::shut() noexcept {
 // --- its subscribers' words
 
 topic::TopicPlace PublisherEnd::place_of(const Subscription& whose) const noexcept {
-    return {.index = whose.index, .generation = whose.generation, .floor = whose.floor};
+    return {
+        .index = whose.index, .generation = whose.generation, .head = whose.came_at, .floor = whose.floor};
 }
 
 MachineAtomics::Word& PublisherEnd::verdict_of(const Subscription& whose) const noexcept {
@@ -225,18 +227,19 @@ void PublisherEnd::drop(Subscription& whom, Verdict why) noexcept {
         ++dropped_;
         --subscribers_;
     }
-    const std::int32_t pid = whom.link->credentials().pid;
-    report(Error{.code = why == Verdict::corrupt ? Errc::corrupt : Errc::overflow,
-                 .operation = "topic, a subscriber that is dropped",
-                 .a = static_cast<std::uint64_t>(pid > 0 ? pid : 0)});
     // Before anything that it has not read is overwritten: whoever finds a gap finds the reason, too.
     verdict_of(whom).store(whom.generation * 4 + static_cast<std::uint32_t>(why), std::memory_order_release);
-    if (whom.trusted && why != Verdict::corrupt) {
-        whom.stage = Subscription::Stage::dropped;
-        whom.link->ring_bell();
-        return;
-    }
     Link& link = *whom.link;
+    if (why == Verdict::corrupt) {
+        link.turn_out(LinkViolation::memory);
+    } else {
+        report(Error{.code = Errc::overflow, .operation = "topic, a subscriber that is dropped"});
+        if (whom.trusted) {
+            whom.stage = Subscription::Stage::dropped;
+            link.ring_bell();
+            return;
+        }
+    }
     forget(whom);
     link.close();
 }
@@ -308,6 +311,7 @@ Result<LinkGrant> PublisherEnd::on_admit(void* owner, Link& link) noexcept {
         // that others have as much of the room.
         const std::uint64_t head = self.writer_.head();
         const std::uint64_t history = self.overwrites() ? self.facts_.depth : self.facts_.depth / 2;
+        each.came_at = head;
         each.floor = head - std::min(head, history);
         self.verdict_of(each).store(each.generation * 4, std::memory_order_relaxed);
         link.set_tag(each.index);
@@ -359,6 +363,16 @@ void PublisherEnd::fill_stat(void* owner, LinkStat& stat) noexcept {
     stat.bytes = stat.records * stat.record_size;
     stat.sleeps = self.sleeps_;
     stat.fill = std::min<std::uint64_t>(stat.records, self.facts_.depth);
+}
+
+// What it says of itself counts for nothing here but its own figures.
+void PublisherEnd::fill_peer_stat(void* owner, const Link& link, LinkPeerStat& stat) noexcept {
+    const auto& self = *static_cast<PublisherEnd*>(owner);
+    const topic::SubscriberWords<MachineAtomics>& words = region_of(self.places_[link.tag()]).words;
+    const auto head = static_cast<std::uint32_t>(self.published());
+    stat.fill = head - MachineAtomics::load_relaxed(words.position);
+    // Odd epochs are announcements: two steps for each.
+    stat.sleeps = (std::uint64_t{MachineAtomics::load_relaxed(words.epoch)} + 1) / 2;
 }
 
 }  // namespace weir::ipc

@@ -94,7 +94,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
                        own.size());
     void* const memory = own.data();
     SubscriberRegion& ours = *std::launder(static_cast<SubscriberRegion*>(memory));
-    if (ours.place.index >= facts.subscribers)
+    if (ours.place.index >= facts.subscribers || ours.place.floor > ours.place.head)
         return failure(Errc::mismatch, "topic open, its place", facts.subscribers, ours.place.index);
     copies_.unmap();
     if (!client->trusted()) {
@@ -112,7 +112,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
         overwritten && options_.depth > 0 ? std::min(options_.depth, facts.depth) : facts.depth;
     reader_ = topic::Reader<MachineAtomics>(ours.words, publisher, &at<Entry>(region, layout->entries),
                                             {.depth = facts.depth, .slots = facts.slots, .keep = keep});
-    reader_.begin(place_.floor, history);
+    reader_.begin(place_.floor, place_.head, history);
     sleeper_ = topic::Sleeper<MachineAtomics>(ours.words.epoch);
     publisher_ = topic::Waker<MachineAtomics>(publisher.epoch);
     all_pins_ = (1U << facts.pins) - 1;
@@ -154,6 +154,7 @@ void SubscriberEnd::shut() noexcept {
 
 bool SubscriberEnd::broke() noexcept {
     over_ = Errc::corrupt;
+    link_->turn_out(LinkViolation::memory);
     return false;
 }
 

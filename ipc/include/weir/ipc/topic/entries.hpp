@@ -172,14 +172,12 @@ public:
            const Entry<Atomics>* entries, const ReaderShape& shape) noexcept
         : own_(&own), publisher_(&publisher), entries_(entries), shape_(shape) {}
 
-    /// Begins with the last `history` samples, as far as they are there and not before `floor`, which was the
-    /// publisher's head a moment ago or less than that.
-    void begin(std::uint64_t floor, std::uint32_t history) noexcept {
-        position_ = floor;
-        head_ = floor;
+    /// Begins `history` samples before `head`, which was the publisher's head a moment ago: as far as they are there, and
+    /// not before `floor`.
+    void begin(std::uint64_t floor, std::uint64_t head, std::uint64_t history) noexcept {
+        position_ = head - std::min(history, head - floor);
+        head_ = position_;
         std::ignore = look();
-        history = std::min(history, shape_.keep);
-        if (head_ - position_ > history) position_ = head_ - history;
         while (position_ < head_ && Atomics::load_relaxed(entry(position_).number) != position_ + 1)
             ++position_;
         missed_ = 0;

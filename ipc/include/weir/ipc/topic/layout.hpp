@@ -28,6 +28,7 @@ enum class TopicPolicy : std::uint32_t {
 
 namespace topic {
 
+inline constexpr std::uint32_t topic_object = 0x4350'4f54;  // "TOPC"
 inline constexpr std::uint32_t subscribers_limit = 1'024;
 inline constexpr std::uint32_t loans_limit = 1'024;
 inline constexpr std::uint64_t region_bytes_max = std::uint64_t{1} << 31;
@@ -56,8 +57,10 @@ enum class Verdict : std::uint32_t {
 struct TopicPlace {
     std::uint32_t index;       ///< which of the publisher's subscribers it is
     std::uint32_t generation;  ///< how often this place was used before
-    std::uint64_t floor;       ///< the sequence number that its position begins with
+    std::uint64_t head;        ///< how many samples there were when it came
+    std::uint64_t floor;       ///< the sequence number of the first of these that it may have
 };
+static_assert(sizeof(TopicPlace) == 24);
 
 struct SubscriberRegion {
     SubscriberWords<MachineAtomics> words;
@@ -111,9 +114,8 @@ struct SampleShape {
     }
     /// What publisher and subscriber say to each other first. A subscriber takes the depth that there is.
     [[nodiscard]] constexpr LinkTerms terms(std::uint64_t depth) const noexcept {
-        constexpr std::uint32_t object = 0x43504f54;  // "TOPC"
         constexpr std::uint32_t layout_version = 1;
-        return {.object = object,
+        return {.object = topic_object,
                 .version = layout_version,
                 .layout = layout,
                 .record_size = size,

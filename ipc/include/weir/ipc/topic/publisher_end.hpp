@@ -111,7 +111,8 @@ private:
         };
         Link* link = nullptr;
         topic::Peer<topic::MachineAtomics> peer;
-        std::uint64_t floor = 0;  ///< nothing before it was promised
+        std::uint64_t came_at = 0;  ///< the head then
+        std::uint64_t floor = 0;    ///< nothing before it was promised
         std::uint32_t index = 0;
         std::uint32_t generation = 0;
         Stage stage = Stage::free;
@@ -130,6 +131,7 @@ private:
     static void on_attached(void* owner, Link& link) noexcept;
     static void on_signal(void* owner, Link& link) noexcept;
     static void fill_stat(void* owner, LinkStat& stat) noexcept;
+    static void fill_peer_stat(void* owner, const Link& link, LinkPeerStat& stat) noexcept;
     static void patience_ended(Timer& timer) noexcept;
 
     [[nodiscard]] bool waits_for_some() const noexcept {

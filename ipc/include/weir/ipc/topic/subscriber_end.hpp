@@ -30,8 +30,8 @@ struct SubscriberOptions {
     /// How many samples it may be behind: older ones count as missed. 0: as many as the publisher keeps. Where the
     /// publisher does not overwrite, that is what counts.
     std::uint32_t depth = 0;
-    /// How many of the samples from before its time it gets first, as far as they are there. Where the publisher does
-    /// not overwrite, half of its depth at most.
+    /// How many samples from before its time it gets first, as far as they are there. Its time begins when the publisher
+    /// lets it in. Where the publisher does not overwrite, half of its depth at most.
     std::uint32_t history = 0;
     TopicRestart restart = TopicRestart::end;
     LinkOpenOptions link{};

@@ -74,7 +74,8 @@ public:
     [[nodiscard]] const T* operator->() const noexcept { return value(); }
     /// Which one it is of those that this publisher published, from 0.
     [[nodiscard]] std::uint64_t sequence() const noexcept { return staged_.sequence; }
-    /// How many were published between the one taken before and this one, exactly. Before the first: since open().
+    /// How many were published between the one taken before and this one, exactly. Before the first: of those that it
+    /// might have had, see SubscriberOptions::history.
     [[nodiscard]] std::uint64_t missed() const noexcept { return staged_.missed; }
     /// It is the first one of another publisher: see TopicRestart::reattach. What it missed is not known then.
     [[nodiscard]] bool restarted() const noexcept { return staged_.restarted; }
