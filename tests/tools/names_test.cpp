@@ -107,6 +107,28 @@ Task<> publish_a_topic(Scheduler& scheduler, int say_to) {
     WEIR_CO_CHECK(weir::sleep_for(1h));
 }
 
+using Doubler = weir::ipc::Service<std::uint64_t, std::uint64_t>;
+
+Task<> double_it(Scheduler&, Doubler::Client& client) {
+    WEIR_CO_CHECK(client.call(2));
+}
+Task<> answer_calls(Scheduler& scheduler, int say_to) {
+    constexpr weir::ipc::ServiceName name{"doubler"};
+    WEIR_CO_TRY(auto server, Doubler::Server::create(scheduler, name, {.calls_max = 4}));
+    WEIR_CO_TRY(auto client, Doubler::Client::open(scheduler, name).within(30s));
+    const auto answers = [](Scheduler&, Doubler::Server& of, int told) -> Task<> {
+        for (int i = 0; i < 2; ++i) {
+            WEIR_CO_TRY(auto call, of.next());
+            call.reply(*call * 2);
+        }
+        WEIR_CO_TRY(const auto in_hand, of.next());
+        if (::write(told, "y", 1) != 1) co_return;
+        WEIR_CO_CHECK(weir::sleep_for(1h));
+    };
+    WEIR_CO_CHECK(weir::all_of(double_it(scheduler, client), double_it(scheduler, client),
+                               double_it(scheduler, client), answers(scheduler, server, say_to)));
+}
+
 struct alignas(16) Storage {
     std::byte bytes[16];
 };
@@ -324,6 +346,21 @@ TEST_CASE("stat of a topic shows what was published, and how far behind each sub
     CHECK(printed.line("bytes: ") == "bytes: 40");
     CHECK(printed.line("peers: ") == "peers: 1");
     CHECK(printed.line("peer: ").find(", fill 4,") != std::string::npos);
+}
+
+TEST_CASE("stat of a service shows what was answered, and the calls that each client has") {
+    Place place;
+    place.run(answer_calls);
+    const Printed printed;
+    CHECK(weir::tool::stat(printed.file(), "doubler", {}) == 0);
+    CHECK(printed.line("kind: ") == "kind: service");
+    CHECK(printed.line("depth: ") == "depth: 4");
+    CHECK(printed.line("record size: ") == "record size: 8");
+    CHECK(printed.line("records: ") == "records: 2");
+    CHECK(printed.line("bytes: ") == "bytes: 32");
+    CHECK(printed.line("fill: ") == "fill: 1 of 4");
+    CHECK(printed.line("peers: ") == "peers: 1");
+    CHECK(printed.line("peer: ").find(", fill 1, records 2, bytes 32,") != std::string::npos);
 }
 
 TEST_CASE("stat at intervals shows rates") {

@@ -56,7 +56,9 @@ const char* text(NameFound::State state) noexcept {
 }
 
 std::string kind_of(std::uint32_t object) {
-    if (object == ipc::topic::topic_object) return "topic";  // a letter more than the code has room for
+    // Words for which the code has no room.
+    if (object == ipc::topic::topic_object) return "topic";
+    if (object == ipc::service::service_object) return "service";
     std::string letters;
     for (int shift = 0; shift < 32; shift += 8) {
         const auto byte = static_cast<char>((object >> shift) & 0xff);
