@@ -335,22 +335,22 @@ TEST_CASE("what has no meaning in another process, or another layout there, is n
     CHECK(record_fault<const char*> == pointer);
     CHECK(record_fault<int Reading::*> == pointer);
     CHECK(record_fault<decltype(nullptr)> == pointer);
-    CHECK(record_fault<WithPointer> == field);
+    CHECK(record_fault<WithPointer> == pointer);
     CHECK(record_fault<WithReference> == not_standard);
     CHECK(record_fault<wchar_t> == size_of_machine);
-    CHECK(record_fault<WithWideCharacter> == field);
+    CHECK(record_fault<WithWideCharacter> == size_of_machine);
     CHECK(record_fault<long> == (sizeof(long) == 8 ? none : size_of_machine));
     CHECK(record_fault<unsigned long> == (sizeof(long) == 8 ? none : size_of_machine));
     CHECK(record_fault<long double> == number);
-    CHECK(record_fault<WithLongDouble> == field);
+    CHECK(record_fault<WithLongDouble> == number);
     CHECK(record_fault<Loose> == enumeration);
-    CHECK(record_fault<WithLooseEnum> == field);
+    CHECK(record_fault<WithLooseEnum> == enumeration);
     CHECK(record_fault<volatile int> == volatile_field);
-    CHECK(record_fault<WithVolatile> == field);
+    CHECK(record_fault<WithVolatile> == volatile_field);
     CHECK(record_fault<std::array<std::uint8_t, 0>> == bound);
     CHECK(record_fault<std::uint8_t[]> == bound);
     CHECK(record_fault<WithUnion::Either> == union_of_types);
-    CHECK(record_fault<WithUnion> == field);
+    CHECK(record_fault<WithUnion> == union_of_types);
     CHECK(record_fault<Owner> == not_copyable);
     CHECK(record_fault<Derived> == not_standard);
     CHECK(record_fault<DerivedFromFields> == base);
@@ -361,7 +361,7 @@ TEST_CASE("what has no meaning in another process, or another layout there, is n
     CHECK(record_fault<Empty> == empty);
     CHECK(record_fault<WithGap> == padding);
     CHECK(record_fault<WithTail> == padding);
-    CHECK(record_fault<WithGap[3]> == field);
-    CHECK(record_fault<WithArrayOfGaps> == field);
+    CHECK(record_fault<WithGap[3]> == padding);
+    CHECK(record_fault<WithArrayOfGaps> == padding);
     CHECK(record_fault<WronglyDescribed> == padding);
 }

@@ -72,6 +72,9 @@ enum class RecordFault : std::uint8_t {
 
 namespace layout {
 
+// A field or an element is at fault, and not the type itself.
+inline constexpr auto fault_of_part = static_cast<RecordFault>(0xff);
+
 template <class T>
 concept DescribedByHand = requires {
     typename RecordTraits<T>::Fields;
@@ -136,7 +139,7 @@ template <class T, class... F>
 consteval RecordFault fault_of_places(RecordFields<F...>) noexcept {
     using enum RecordFault;
     if constexpr (((fault_of<F>() != none) || ...)) {
-        return field;
+        return fault_of_part;
     } else {
         constexpr std::size_t sum = (sizeof(F) + ... + 0);
         bool aligned = sum % alignof(T) == 0 && ((alignof(F) <= alignof(T)) && ...);
@@ -185,7 +188,8 @@ consteval RecordFault fault_of() noexcept {
         if constexpr (ArrayOf<T>::extent == 0) {
             return bound;
         } else {
-            return fault_of<std::remove_const_t<typename ArrayOf<T>::Element>>() == none ? none : field;
+            return fault_of<std::remove_const_t<typename ArrayOf<T>::Element>>() == none ? none
+                                                                                         : fault_of_part;
         }
     } else if constexpr (std::is_enum_v<T>) {
         if constexpr (!HasFixedUnderlyingType<T>) {
@@ -202,17 +206,48 @@ consteval RecordFault fault_of() noexcept {
     }
 }
 
+template <class T>
+consteval RecordFault innermost_fault() noexcept;
+
+template <class... F>
+consteval RecordFault first_fault(RecordFields<F...>) noexcept {
+    RecordFault fault = RecordFault::none;
+    ((fault = fault == RecordFault::none ? innermost_fault<F>() : fault), ...);
+    return fault;
+}
+
+template <class T>
+consteval RecordFault innermost_fault() noexcept {
+    constexpr RecordFault fault = fault_of<T>();
+    if constexpr (fault != fault_of_part) {
+        return fault;
+    } else if constexpr (ArrayOf<T>::is) {
+        return innermost_fault<std::remove_const_t<typename ArrayOf<T>::Element>>();
+    } else {
+        return first_fault(typename FieldsOf<T>::Type{});
+    }
+}
+
 }  // namespace layout
 
-/// Why T is no portable record; none if it is one. For one whose field is at fault: RecordFault::field.
+/// Why T is no portable record; none if it is one. Where several fields are at fault, of the first of them.
 template <class T>
-inline constexpr RecordFault record_fault = layout::fault_of<std::remove_const_t<T>>();
+inline constexpr RecordFault record_fault = layout::innermost_fault<std::remove_const_t<T>>();
 
-/// T has one layout on all machines, without padding: see the head of this file. (A bit-field, a packed field or an
+/// T has one layout on all machines, without padding: see the head of this file. In parts, so that a compiler which
+/// finds it not satisfied names the fault; require_portable_record() says more. (A bit-field, a packed field or an
 /// anonymous union in T is an error of the compiler's own, which names it.)
 template <class T>
-concept PortableRecord = record_fault<T>
-== RecordFault::none;
+concept PortableRecord =
+    (record_fault<T> != RecordFault::pointer) && (record_fault<T> != RecordFault::size_of_machine) &&
+    (record_fault<T> != RecordFault::number) && (record_fault<T> != RecordFault::enumeration) &&
+    (record_fault<T> != RecordFault::volatile_field) && (record_fault<T> != RecordFault::bound) &&
+    (record_fault<T> != RecordFault::union_of_types) && (record_fault<T> != RecordFault::not_copyable) &&
+    (record_fault<T> != RecordFault::not_standard) && (record_fault<T> != RecordFault::not_aggregate) &&
+    (record_fault<T> != RecordFault::base) && (record_fault<T> != RecordFault::not_default) &&
+    (record_fault<T> != RecordFault::too_many_fields) && (record_fault<T> != RecordFault::empty) &&
+    (record_fault<T> != RecordFault::padding) && (record_fault<T> != RecordFault::alignment) &&
+    (record_fault<T> == RecordFault::none);
 
 namespace layout {
 
@@ -265,7 +300,7 @@ consteval void require_no_gap(RecordFields<F...>) noexcept {
 template <class T>
 consteval bool require() noexcept {
     using enum RecordFault;
-    constexpr RecordFault fault = record_fault<T>;
+    constexpr RecordFault fault = fault_of<T>();
     static_assert(fault != pointer,
                   "a record for another process holds a pointer or reference, which means nothing there");
     static_assert(fault != size_of_machine,
@@ -303,9 +338,9 @@ consteval bool require() noexcept {
     static_assert(fault != alignment,
                   "a record for another process is packed, or aligned to less than its fields are");
     if constexpr (fault == padding) require_no_gap<T>(typename FieldsOf<T>::Type{});
-    if constexpr (fault == field && ArrayOf<T>::is)
+    if constexpr (fault == fault_of_part && ArrayOf<T>::is)
         require<std::remove_const_t<typename ArrayOf<T>::Element>>();
-    else if constexpr (fault == field)
+    else if constexpr (fault == fault_of_part)
         require_fields<T>(typename FieldsOf<T>::Type{}, std::make_index_sequence<FieldsOf<T>::Type::count>());
     return fault == none;
 }
