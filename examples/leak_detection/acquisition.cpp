@@ -2,15 +2,17 @@
 //
 // weir-leak-acquisition: makes samples of the loop out of eight sensors' readings and sends them to the detector.
 //
-// It starts the sensors, joins their streams by time, and puts each sample into a ring of shared memory, where it stays
+// It starts the sensors, joins their streams by time, and publishes each sample on a topic, which keeps it
 // until the detector has saved what it made of it.
 // One process serves one recording. The supervisor reads its notices from its standard output and writes how it is to
 // work to its standard input; when that ends the supervisor is gone, and so is acquisition. Operators write commands
-// into a FIFO in the runtime directory.
+// into a FIFO in the runtime directory, and programs call the service `control`.
 //
 // Nothing of it is saved: the detector tells a successor where to go on, and the sensors can begin anywhere.
 #include "acquisition_state.hpp"
 #include "commands.hpp"
+#include "control.hpp"
+#include "sample_topic.hpp"
 
 #include <csignal>
 #include <unistd.h>
@@ -26,11 +28,11 @@ constexpr weir::Budget budget{
     .submissions = 32,
     // a pipe and a pidfd per sensor; standard input and output, signals, the FIFO, the detector's socket, semaphore, one to spare
     .descriptors = 2 * signals_count + 7,
-    .links = 4,  // the ring, its reader, and a successor of it
+    .links = 1 + sample_subscribers_max + 1 + control_clients_max,
     .timer_slots = 16,
     .grace_ms = 900,
 };
-static_assert(weir::footprint(budget) <= 136 * 1024);
+static_assert(weir::footprint(budget) <= 140 * 1024);
 
 AcquisitionState state;
 Ending ending = Ending::failed;
@@ -147,6 +149,45 @@ Task<> serve_operator(Scheduler& scheduler) {
     }
 }
 
+ControlStatus control_status() {
+    return {.recording = state.options.number,
+            .paused = state.operation.paused ? 1U : 0U,
+            .watching = state.progress.phase == Phase::watching ? 1U : 0U,
+            .alarm = state.progress.alarm ? 1U : 0U,
+            .unqueued_count = state.unqueued_count,
+            .samples_joined = state.joiner ? state.joiner->samples_count() : 0,
+            .samples_acknowledged = state.progress.samples_count,
+            .sensor_restarts = state.sensor_restarts,
+            .statistic = state.progress.statistic,
+            .threshold = state.progress.threshold,
+            .factor = state.operation.factor};
+}
+
+Task<> serve_control(Scheduler& scheduler) {
+    WEIR_CO_CHECK(state.ordered.wait());
+    WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(state.options.directory));
+    WEIR_CO_TRY(auto server, Control::Server::create(scheduler, control_service,
+                                                     {.clients_max = control_clients_max,
+                                                      .calls_max = 1,
+                                                      .link = {.mode = 0600, .directory = &directory}}));
+    for (;;) {
+        WEIR_CO_TRY(auto call, server.next());
+        const auto command = command_of(*call);
+        if (!command) {
+            call.reject(static_cast<std::uint32_t>(ControlRefusal::impossible));
+        } else if (command->kind == Command::Kind::threshold && state.options.labelled) {
+            call.reject(static_cast<std::uint32_t>(ControlRefusal::scoring));
+        } else if (command->kind == Command::Kind::status) {
+            call.reply(control_status());
+        } else {
+            const auto told = obey(*command);
+            WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{state.operation}));
+            WEIR_CO_CHECK(state.reporter.notice(scheduler, Notice::Kind::event, told));
+            call.reply(control_status());
+        }
+    }
+}
+
 /// Ends when the supervisor does.
 Task<> serve_supervisor(Scheduler&) {
     WEIR_CO_TRY(auto input, weir::PipeReader::adopt(STDIN_FILENO));
@@ -180,7 +221,8 @@ Task<> acquire(Scheduler& scheduler) {
     WEIR_CO_CHECK(state.reporter.open());
     auto outcome = co_await weir::first_of(weir::all_of(run_sensors(scheduler), run_link(scheduler, state)),
                                            quit.next(), serve_supervisor(scheduler),
-                                           serve_operator(scheduler), tell_progress(scheduler));
+                                           serve_operator(scheduler), serve_control(scheduler),
+                                           tell_progress(scheduler));
     if (state.finished) {
         ending = state.refused ? Ending::refused : Ending::finished;
         WEIR_CO_CHECK(weir::shielded(1s, state.reporter.tell(scheduler, Record{state.progress})));

@@ -2,7 +2,7 @@
 //
 // What the tasks of acquisition share.
 //
-//     sensors (8 tasks) ──► joiner ──► a task ──► the ring ──► detector ──► a socket ──► a task
+//     sensors (8 tasks) ──► joiner ──► a task ──► the topic ──► detector ──► a socket ──► a task
 //                              operator, supervisor (a task each) ──► operation
 //
 // A task that changes something sets the event that others wait for; one that waits looks again whenever it wakes.

@@ -2,8 +2,8 @@
 //
 // weir-leak-detector: learns what the loop is like, then says when it is no longer so.
 //
-// Samples come in a ring of shared memory that is acquisition's; each is judged, the state is saved, and then it is
-// released. Acquisition learns over a unix socket which sample is wanted, and how far the detector has come.
+// Samples come by a topic that is acquisition's; each is judged, the state is saved, and then it counts as taken.
+// Acquisition learns over a unix socket which sample is wanted, and how far the detector has come.
 // Whatever is to be told about a sample (an alarm, a recording's figures) leaves before its state is saved: when the
 // detector is killed in between, the successor judges the sample again, with the same bits, and tells it again.
 // Announcements go to the supervisor and then into the queue, where they wait for the alarm server; samples with their
@@ -15,7 +15,7 @@
 #include "detector_state.hpp"
 #include "program.hpp"
 #include "record_writer.hpp"
-#include "sample_ring.hpp"
+#include "sample_topic.hpp"
 #include "wire.hpp"
 
 #include <cerrno>
@@ -35,7 +35,7 @@ constexpr weir::Budget budget{
     .submissions = 32,
     // listener, acquisition, queue, points, standard input and output, signals, one to spare
     .descriptors = 8,
-    .links = 2,  // the ring, and the one before it
+    .links = 2,  // the topic, and the one before it
     .timer_slots = 16,
     .grace_ms = 900,
 };
@@ -80,9 +80,12 @@ struct Detector {
     bool learned_before = false;
 
     weir::UnixStream peer;  // acquisition
-    SampleReader ring;
+    SampleSubscriber samples;
     Record record;
+    std::uint64_t position = 0;  // behind it in the topic
+    bool complete = true;        // nothing was missed
     std::optional<Acknowledgement> acknowledgement;  // not sent yet
+    std::optional<TakenUpTo> taken;                  // not sent yet
 };
 
 constexpr auto queue_patience = 1s;
@@ -173,10 +176,16 @@ Task<> answer(Scheduler&, Record record) {
 
 /// Tells acquisition how far we have come, if there is news.
 Task<> acknowledge(Scheduler& scheduler) {
-    if (!detector.acknowledgement) co_return;
-    const Acknowledgement acknowledgement = *detector.acknowledgement;
-    detector.acknowledgement.reset();
-    WEIR_CO_CHECK(answer(scheduler, Record{acknowledgement}));
+    if (detector.acknowledgement) {
+        const Acknowledgement acknowledgement = *detector.acknowledgement;
+        detector.acknowledgement.reset();
+        WEIR_CO_CHECK(answer(scheduler, Record{acknowledgement}));
+    }
+    if (detector.taken) {
+        const TakenUpTo taken = *detector.taken;
+        detector.taken.reset();
+        WEIR_CO_CHECK(answer(scheduler, Record{taken}));
+    }
 }
 
 Task<> save(Scheduler&) {
@@ -189,9 +198,9 @@ Task<> judge(Scheduler& scheduler, JoinedSample joined) {
     StreamPlace& place = detector.progression.place;
     if (joined.recording > place.recording && joined.sequence == 0) begin_recording(joined.recording);
     if (joined.recording == place.recording && joined.sequence < place.next_sequence)
-        co_return;  // saved, and not released: somebody died in between
+        co_return;  // known to the state: this detector, or acquisition's detector before it, has had it
     if (joined.recording != place.recording || joined.sequence != place.next_sequence) {
-        // What we want is not in the ring any more: our state was lost.
+        // What we want is not in the topic any more: our state was lost.
         WEIR_CO_CHECK(answer(scheduler, Record{Resume{.place = place, .learned_before = false}}));
         co_return co_await weir::fail(weir::Errc::peer_lost, "an acquisition that has to start over");
     }
@@ -257,28 +266,28 @@ Task<> await_hang_up(Scheduler&) {
     co_return co_await weir::fail(weir::Errc::invalid, "acquisition, which spoke out of its turn");
 }
 
-/// Takes what a slot holds. It is not released yet.
-bool take_out(weir::ipc::RingItem<SampleSlot>& item) {
+/// Takes what a slot holds.
+bool take_out(const weir::ipc::Sample<SampleSlot>& sample) {
     std::size_t size = 0;
-    const bool good = decode(item->bytes, detector.record, size) == Decoded::record;
-    item.defer();
-    return good;
+    detector.complete = sample.missed() == 0 || detector.position == 0;
+    detector.position = sample.sequence() + 1;
+    return decode(sample->bytes, detector.record, size) == Decoded::record;
 }
 
 Task<bool> await_record(Scheduler&) {
-    WEIR_CO_TRY(auto item, detector.ring.next());
-    co_return take_out(item);
+    WEIR_CO_TRY(const auto sample, detector.samples.next());
+    co_return take_out(sample);
 }
 
-/// The next record of the ring, into detector.record. Fails with peer_lost when acquisition is gone: its successor
-/// begins with what we want next, so the rest of its ring is not needed.
+/// The next record of the topic, into detector.record. Fails with peer_lost when acquisition is gone: its successor
+/// begins with what we want next, so the rest of its topic is not needed.
 Task<> receive(Scheduler& scheduler) {
     bool good = false;
-    if (auto ready = detector.ring.try_next()) {
+    if (const auto ready = detector.samples.try_next()) {
         good = take_out(*ready);
     } else {
         WEIR_CO_CHECK(acknowledge(scheduler));  // before we sleep
-        // The ring alone does not tell: it may be a successor's already, whose connection waits to be accepted.
+        // The topic alone does not tell: it may be a successor's already, whose connection waits to be accepted.
         auto woken = co_await weir::first_of(await_record(scheduler), await_hang_up(scheduler));
         if (!woken) co_return co_await weir::fail(woken.error());
         if (woken.index() != 0)
@@ -286,32 +295,30 @@ Task<> receive(Scheduler& scheduler) {
         good = *woken.get<0>();
     }
     if (!good) co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
+    // It waits for us, so this is its fault, or our state was lost.
+    if (!detector.complete) co_return co_await weir::fail(weir::Errc::invalid, "a record that was overwritten");
 }
 
 Task<> take_samples(Scheduler& scheduler) {
     constexpr int unacknowledged_max = 64;
+    static_assert(unacknowledged_max < samples_kept);
     for (int count = 1;; ++count) {
         WEIR_CO_CHECK(receive(scheduler));
         WEIR_CO_CHECK(take(scheduler));
-        detector.ring.release();
+        detector.taken = TakenUpTo{detector.position};
         if (count % unacknowledged_max == 0) WEIR_CO_CHECK(acknowledge(scheduler));
     }
 }
 
-/// Attaches to the ring of the acquisition that has connected, and says what is wanted.
+/// Subscribes to the samples of the acquisition that has connected, from the oldest that are kept, and says what is
+/// wanted.
 Task<> attach(Scheduler& scheduler) {
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(detector.options.directory));
-    for (;;) {
-        auto ring = co_await SampleReader::open(
-            scheduler, sample_ring, {.server_uid = detector.options.peer_user, .directory = &directory});
-        if (ring) {
-            detector.ring = std::move(*ring);
-            break;
-        }
-        // Acquisition has not yet seen the end of the reader before us.
-        if (ring.error() != weir::Errc::in_use) co_return co_await weir::fail(ring.error());
-        WEIR_CO_CHECK(weir::sleep_for(2ms));
-    }
+    WEIR_CO_TRY(detector.samples,
+                SampleSubscriber::open(scheduler, sample_topic,
+                                       {.history = samples_kept,
+                                        .link = {.server_uid = detector.options.peer_user, .directory = &directory}}));
+    detector.position = 0;
     const StreamPlace& place = detector.progression.place;
     WEIR_CO_CHECK(
         answer(scheduler, Record{Resume{.place = place, .learned_before = detector.learned_before}}));
@@ -326,6 +333,7 @@ Task<> attach(Scheduler& scheduler) {
 /// One acquisition, from its connection to its end.
 Task<> serve_acquisition(Scheduler& scheduler) {
     detector.acknowledgement.reset();
+    detector.taken.reset();
     const auto attached = co_await weir::first_of(attach(scheduler), await_hang_up(scheduler));
     if (!attached) co_return co_await weir::fail(attached.error());
     if (attached.index() != 0) co_return;
@@ -342,7 +350,7 @@ Task<> serve_samples(Scheduler& scheduler) {
         if (!credentials || (credentials->uid != trusted_user(detector.options) && credentials->uid != 0))
             continue;
         const auto served = co_await serve_acquisition(scheduler);
-        detector.ring.close();
+        detector.samples.close();
         detector.peer.close();
         if (served || served.error() == weir::Errc::peer_lost || served.error() == weir::Errc::ended)
             continue;

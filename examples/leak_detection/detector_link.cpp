@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// The way to the detector and back. Records go into the ring of samples, which outlives a detector: what one had not
-// released its successor gets. What the detector answers comes over a unix socket, and it speaks first: which sample
-// it wants. That decides where a new acquisition begins. One that is running goes on, since the ring has that sample;
+// The way to the detector and back. Records go into the topic of samples, which outlives a detector: what one had not
+// saved its successor gets. What the detector answers comes over a unix socket, and it speaks first: which sample
+// it wants. That decides where a new acquisition begins. One that is running goes on, since the topic has that sample;
 // if it has not, the detector says so, and only starting over helps.
+//
+// The detector says how far it has come, and nothing is published that would overwrite what it has not taken. All other
+// subscribers get what they get.
 #include "acquisition_state.hpp"
-#include "sample_ring.hpp"
+#include "sample_topic.hpp"
+
+#include <algorithm>
 
 namespace leak {
 
@@ -18,7 +23,8 @@ struct Link {
     weir::UnixStream stream;
     RecordReader reader;
     Record record;
-    SampleWriter ring;
+    SamplePublisher samples;
+    std::uint64_t taken = 0;  // records of the topic that the detector does not need any more
 };
 
 Link link_now;
@@ -86,6 +92,13 @@ Task<> take_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
                 .time_s = acknowledgement->time_s != 0 ? acknowledgement->time_s : state.progress.time_s,
                 .statistic = verdict.statistic,
                 .threshold = verdict.threshold};
+        } else if (const auto* up_to = std::get_if<TakenUpTo>(&link.record)) {
+            if (up_to->position > link.samples.published())
+                co_return co_await weir::fail(weir::Errc::invalid, "how much the detector took",
+                                              up_to->position, link.samples.published());
+            // A successor begins with the oldest, of which its predecessor had taken some.
+            link.taken = std::max(link.taken, up_to->position);
+            state.sendable.set();
         } else if (std::holds_alternative<RecordingEnd>(link.record)) {
             state.finished = true;
             co_return;
@@ -111,16 +124,17 @@ Task<> run_answers(Scheduler& scheduler, AcquisitionState& state, Link& link) {
             co_return co_await weir::fail(outcome.error());
         WEIR_CO_CHECK(state.reporter.notice(scheduler, Notice::Kind::trouble,
                                             text_of("the detector is not there; its successor will find what "
-                                                    "it had not released",
+                                                    "it had not saved",
                                                     outcome.error())));
     }
 }
 
-/// Waits while the ring is full.
-Task<> put(Scheduler&, Link& link, Record record) {
-    WEIR_CO_TRY(auto slot, link.ring.reserve());
+/// Waits while the topic is full of what the detector has not taken.
+Task<> put(Scheduler&, AcquisitionState& state, Link& link, Record record) {
+    while (link.samples.published() - link.taken >= samples_kept) WEIR_CO_CHECK(next(state.sendable));
+    WEIR_CO_TRY(auto slot, link.samples.loan());
     encode(record, slot->bytes);
-    slot.commit();
+    slot.publish();
 }
 
 Task<> run_samples(Scheduler& scheduler, AcquisitionState& state, Link& link) {
@@ -129,14 +143,14 @@ Task<> run_samples(Scheduler& scheduler, AcquisitionState& state, Link& link) {
         JoinedSample joined;
         if (!state.factor_sent) {
             state.factor_sent = true;
-            WEIR_CO_CHECK(put(scheduler, link, Record{Setting{state.operation.factor}}));
+            WEIR_CO_CHECK(put(scheduler, state, link, Record{Setting{state.operation.factor}}));
         } else if (!state.operation.paused && state.joiner->next(joined)) {
             state.room.set();
-            WEIR_CO_CHECK(put(scheduler, link, Record{joined}));
+            WEIR_CO_CHECK(put(scheduler, state, link, Record{joined}));
         } else if (!state.operation.paused && !end_sent && state.joiner->finished()) {
             end_sent = true;
             if (state.refused) WEIR_CO_CHECK(state.reporter.tell(scheduler, Record{state.failure}));
-            WEIR_CO_CHECK(put(scheduler, link,
+            WEIR_CO_CHECK(put(scheduler, state, link,
                               Record{RecordingEnd{state.options.number, state.joiner->samples_count()}}));
         } else {
             WEIR_CO_CHECK(next(state.sendable));
@@ -150,13 +164,14 @@ Task<> run_link(Scheduler& scheduler, AcquisitionState& state) {
     Link& link = link_now;
     WEIR_CO_CHECK(state.ordered.wait());
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(state.options.directory));
-    WEIR_CO_TRY(link.ring, SampleWriter::create(
-                               scheduler, sample_ring,
-                               {.slots = sample_slots,
-                                .link = {.mode = mode_for_peer(state.options), .directory = &directory}}));
+    WEIR_CO_TRY(link.samples,
+                SamplePublisher::create(scheduler, sample_topic,
+                                        {.depth = samples_kept,
+                                         .subscribers_max = sample_subscribers_max,
+                                         .link = {.mode = mode_for_peer(state.options), .directory = &directory}}));
     const auto outcome =
         co_await weir::first_of(run_answers(scheduler, state, link), run_samples(scheduler, state, link));
-    link.ring = SampleWriter{};
+    link.samples = SamplePublisher{};
     link.stream.close();
     if (!outcome) co_return co_await weir::fail(outcome.error());
 }

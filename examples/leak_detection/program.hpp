@@ -25,7 +25,8 @@ enum class Ending : int {
 };
 
 // What lies in the runtime directory.
-inline constexpr std::string_view samples_name = "samples.weir";  // where the ring is attached to
+inline constexpr std::string_view samples_name = "samples.weir";  // where the topic of samples is attached to
+inline constexpr std::string_view control_name = "control.weir";  // where acquisition's service is attached to
 inline constexpr std::string_view answers_name = "answers";       // the detector's to acquisition
 inline constexpr std::string_view alarms_name = "alarms";
 inline constexpr std::string_view commands_name = "commands";

@@ -162,7 +162,7 @@ RuntimeError RuntimeDirectory::take_lock(const Users& users) {
 }
 
 void RuntimeDirectory::sweep() const {
-    for (const std::string_view name : {samples_name, answers_name, alarms_name, commands_name, state_name}) {
+    for (const std::string_view name : {samples_name, control_name, answers_name, alarms_name, commands_name, state_name}) {
         ::unlink(RuntimePath{path_, name}.c_str());
         ::unlink(RuntimePath{path_, BoundedText<64>{name}.append(".lock").view()}.c_str());
     }

@@ -19,6 +19,7 @@ constexpr std::array<std::size_t, std::variant_size_v<Record>> sizes_by_kind{
     reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes, acknowledgement_bytes,
     resume_bytes,  setting_bytes,    recording_end_bytes,  figures_bytes,       announcement_bytes,
     notice_bytes,  progress_bytes,   operation_bytes,      client_limit_bytes,  point_bytes,
+    taken_up_to_bytes,
 };
 
 /// Makes `record` an empty record of the `index`-th kind.

@@ -3,8 +3,8 @@
 // The records that travel between the processes.
 //
 //   sensor -> acquisition (a pipe per signal)     Reading…, then StreamEnd or StreamFailure
-//   acquisition -> detector (a ring)              JoinedSample…, RecordingEnd; Setting at any time
-//   detector -> acquisition (a unix stream)       Resume, then an Acknowledgement now and then; RecordingEnd
+//   acquisition -> detector, others (a topic)     JoinedSample…, RecordingEnd; Setting at any time
+//   detector -> acquisition (a unix stream)       Resume, then Acknowledgement and TakenUpTo now and then; RecordingEnd
 //   acquisition -> supervisor (a pipe)            Notice, Progress, Operation, StreamFailure
 //   detector -> supervisor (a pipe)               Notice, Announcement, Figures
 //   detector -> alarm server                      Announcement (a message queue), Point (a pipe)
@@ -18,11 +18,11 @@
 // whose values are in range (finite doubles, known signals, known flags) or an error; after an error the
 // stream has no meaning any more and is to be closed.
 //
-// Nothing is lost when a detector is killed: it saves its state after each sample and only then releases it in
-// the ring. Its successor loads that state and finds in the ring all that was not released; what it knows already it
-// leaves out. Resume says which sample a detector wants next: that is where a new acquisition begins. A second Resume
-// says that the ring does not have it any more, and acquisition starts over. After a recording's last sample comes
-// RecordingEnd, and the detector answers with the same, once its Figures have left and before it releases it.
+// Nothing is lost when a detector is killed: it saves its state after each sample and only then says that it has it,
+// and the topic keeps what it has not. Its successor loads that state and finds in the topic all that was not saved; what
+// it knows already it leaves out. Resume says which sample a detector wants next: that is where a new acquisition begins.
+// A second Resume says that the topic does not have it any more, and acquisition starts over. After a recording's last
+// sample comes RecordingEnd, and the detector answers with the same, once its Figures have left.
 //
 // Announcements and Figures may come twice, when a detector dies between telling and saving: their place says so.
 #pragma once
@@ -95,6 +95,13 @@ struct Acknowledgement {
     Verdict verdict;
 
     friend bool operator==(const Acknowledgement&, const Acknowledgement&) = default;
+};
+
+/// All records of this acquisition's topic before `position` are saved, or of no use to the detector any more.
+struct TakenUpTo {
+    std::uint64_t position = 0;
+
+    friend bool operator==(const TakenUpTo&, const TakenUpTo&) = default;
 };
 
 /// A detector's first word on a new connection: the sample that it wants next. Without a saved state that is
@@ -211,7 +218,7 @@ struct ClientLimit {
 
 using Record =
     std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting,
-                 RecordingEnd, Figures, Announcement, Notice, Progress, Operation, ClientLimit, Point>;
+                 RecordingEnd, Figures, Announcement, Notice, Progress, Operation, ClientLimit, Point, TakenUpTo>;
 
 inline constexpr std::size_t record_header_bytes = 8;
 // signal 1, labels 1, reserved 6, sequence 8, time 8, value 8
@@ -247,10 +254,13 @@ inline constexpr std::size_t client_limit_bytes = record_header_bytes + 8;
 // recording 4, phase 1, alarm 1, reserved 2, unqueued 4, reserved 4, sequence 8, time 8, statistic 8, threshold 8, values
 inline constexpr std::size_t point_bytes = record_header_bytes + 48 + 8 * signals_count;
 
+// position 8
+inline constexpr std::size_t taken_up_to_bytes = record_header_bytes + 8;
+
 inline constexpr std::size_t record_bytes_max = std::max(
     {reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes, acknowledgement_bytes,
      resume_bytes, setting_bytes, recording_end_bytes, figures_bytes, announcement_bytes, notice_bytes,
-     progress_bytes, operation_bytes, client_limit_bytes, point_bytes});
+     progress_bytes, operation_bytes, client_limit_bytes, point_bytes, taken_up_to_bytes});
 static_assert(record_bytes_max <= 4'096,
               "a record written to a pipe in one call must arrive whole (PIPE_BUF)");
 

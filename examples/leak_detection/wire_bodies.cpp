@@ -152,6 +152,10 @@ void put_body(ByteWriter& writer, const Point& point) {
     for (const double value : point.values) writer.put(value);
 }
 
+void put_body(ByteWriter& writer, const TakenUpTo& taken) {
+    writer.put(taken.position);
+}
+
 class Taken {
 public:
     explicit Taken(std::span<const std::byte> bytes) : reader_(bytes) {}
@@ -332,6 +336,10 @@ void take_body(Taken& taken, Point& point) {
     point.statistic = taken.finite();
     point.threshold = taken.finite();
     for (double& value : point.values) value = taken.finite();
+}
+
+void take_body(Taken& taken, TakenUpTo& taken_up_to) {
+    taken_up_to.position = taken.integer<std::uint64_t>();
 }
 
 }  // namespace

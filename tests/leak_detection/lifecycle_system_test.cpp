@@ -128,7 +128,7 @@ TEST_CASE("paths that lie there already are taken over") {
     const Folder folder;
     const auto run = folder.path() + "/leak_detection";
     REQUIRE(::mkdir(run.c_str(), 0700) == 0);
-    for (const std::string name : {"samples.weir", "answers", "alarms"}) {
+    for (const std::string name : {"samples.weir", "control.weir", "answers", "alarms"}) {
         const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
@@ -261,7 +261,7 @@ TEST_CASE("as root the supervisor runs each of the others as a user of its own")
     for (const auto& reach :
          {Reach{"detector.state", false, true, false}, Reach{"commands", true, false, false},
           Reach{"answers", true, true, false}, Reach{"samples.weir", true, true, false},
-          Reach{"alarms", false, false, true}}) {
+          Reach{"control.weir", true, false, false}, Reach{"alarms", false, false, true}}) {
         INFO(reach.name);
         const auto path = directory + "/" + reach.name;
         CHECK(can_open(61'500, 61'500, path) == reach.acquisition);

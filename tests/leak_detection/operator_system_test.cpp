@@ -43,6 +43,29 @@ TEST_CASE("an operator pauses, resumes, sets the threshold and asks how things s
     stopped(system);
 }
 
+TEST_CASE("a program asks how things stand and sets the threshold by the service") {
+    System system{{"--speed", "50"}};
+    const auto directory = system.directory();
+    const auto paused = control(directory, "pause");
+    CHECK(paused.errors == "");
+    REQUIRE(paused.status == 0);
+    CHECK(paused.output.find("\nsamples paused\n") != std::string::npos);
+    CHECK(paused.output.find("\nfactor learned\n") != std::string::npos);
+    system.await_output("paused: samples wait");
+    CHECK(control(directory, "threshold 2.5").output.find("\nfactor 2.50\n") != std::string::npos);
+    system.await_output("threshold: 2.50 times the learned percentile");
+    command(directory, "status");
+    CHECK(system.await_output("status: ").find("threshold factor 2.50") != std::string::npos);
+    CHECK(control(directory, "resume").output.find("\nsamples running\n") != std::string::npos);
+    CHECK(control(directory, "status").output.starts_with("recording 0\nsamples running\nphase learning\n"));
+
+    const auto senseless = control(directory, "threshold -1");
+    CHECK(senseless.status == 2);
+    CHECK(senseless.errors ==
+          "weir-leak-control: threshold: \"-1\", expected a number above 0 and up to 1000000\n");
+    stopped(system);
+}
+
 TEST_CASE("what an operator asked for outlives acquisition") {
     System system{{"--speed", "50"}};
     const auto directory = system.directory();
@@ -76,6 +99,12 @@ TEST_CASE("the threshold cannot be changed while figures are made") {
     System system{{"--score", recording, recording, recording, recording}, {{"WEIR_RUNTIME_DIR", run}}};
     system.process("acquisition");
     command(run + "/leak_detection", "threshold 100");
+    if (const auto refused = control(run + "/leak_detection", "threshold 100"); refused.status == 3) {
+        CHECK(refused.errors ==
+              "weir-leak-control: refused: scoring is done with the threshold as it is learned\n");
+    } else {
+        CHECK(refused.status == 1);  // the scoring was over
+    }
     const auto& end = system.end();
     CHECK(end.status == 0);
     const auto first = end.output.find("F1");

@@ -206,6 +206,29 @@ bool emulated() {
     return !launcher().empty();
 }
 
+Controlled control(const std::string& directory, const std::string& request) {
+    std::array<int, 2> errors{};
+    if (::pipe2(errors.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+    const auto line = launcher() + " " LEAK_PROGRAMS "/weir-leak-control '" + directory + "' " + request +
+                      " 2>/proc/self/fd/" + std::to_string(errors[1]);
+    ::fcntl(errors[1], F_SETFD, 0);
+    FILE* const program = ::popen(line.c_str(), "re");
+    ::close(errors[1]);
+    REQUIRE(program != nullptr);
+    Controlled controlled;
+    const auto read_all = [](int fd, std::string& text) {
+        std::array<char, 512> buffer;
+        for (ssize_t size; (size = ::read(fd, buffer.data(), buffer.size())) > 0;)
+            text.append(buffer.data(), static_cast<std::size_t>(size));
+    };
+    read_all(::fileno(program), controlled.output);
+    read_all(errors[0], controlled.errors);
+    ::close(errors[0]);
+    const int status = ::pclose(program);
+    controlled.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return controlled;
+}
+
 System::System(std::vector<std::string> arguments, const Environment& environment, bool unprivileged) {
     std::vector<std::string> words;
     Environment with_launcher = environment;

@@ -101,6 +101,15 @@ private:
     bool ended_ = false;
 };
 
+/// What `weir-leak-control` said.
+struct Controlled {
+    int status = -1;
+    std::string output;
+    std::string errors;
+};
+/// Runs it with the words of `request` for a system's runtime directory.
+Controlled control(const std::string& directory, const std::string& request);
+
 /// Waits until none of these processes runs. They need not be our children.
 void await_ends(const std::vector<pid_t>& processes);
 

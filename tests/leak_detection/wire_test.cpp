@@ -66,6 +66,7 @@ const std::vector<Record>& one_of_each() {
               .statistic = 141.5,
               .threshold = 59.25,
               .values = {1, 2, 3, 4, 5, 6, 7, 8}},
+        TakenUpTo{.position = 1ull << 40},
     };
     return records;
 }
