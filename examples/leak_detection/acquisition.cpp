@@ -219,10 +219,10 @@ Task<> tell_progress(Scheduler& scheduler) {
 Task<> acquire(Scheduler& scheduler) {
     WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
     WEIR_CO_CHECK(state.reporter.open());
-    auto outcome = co_await weir::first_of(weir::all_of(run_sensors(scheduler), run_link(scheduler, state)),
-                                           quit.next(), serve_supervisor(scheduler),
-                                           serve_operator(scheduler), serve_control(scheduler),
-                                           tell_progress(scheduler));
+    auto outcome =
+        co_await weir::first_of(weir::all_of(run_sensors(scheduler), run_link(scheduler, state)), quit.next(),
+                                serve_supervisor(scheduler), serve_operator(scheduler),
+                                serve_control(scheduler), tell_progress(scheduler));
     if (state.finished) {
         ending = state.refused ? Ending::refused : Ending::finished;
         WEIR_CO_CHECK(weir::shielded(1s, state.reporter.tell(scheduler, Record{state.progress})));

@@ -13,6 +13,7 @@
 #include "page_server.hpp"
 #include "program.hpp"
 #include "record_writer.hpp"
+#include "sample_topic.hpp"
 #include "wire.hpp"
 
 #include <csignal>
@@ -32,7 +33,7 @@ constexpr weir::Budget budget{
     .submissions = 32,
     // clients and two to be turned away; two listeners, queue, points, page, standard input and output, signals, one to spare
     .descriptors = LineServer::clients_most + 2 + 9,
-    .links = 0,
+    .links = 2,  // the topic of samples, and the one before it
     .timer_slots = 16,
     .grace_ms = 900,
 };
@@ -124,6 +125,37 @@ Task<> take_points(Scheduler& scheduler) {
     WEIR_CO_CHECK(never.wait());
 }
 
+/// What there is to see beside the verdicts. One acquisition after the other, and there need not be any: what is missed
+/// is missing on the page.
+Task<> take_samples(Scheduler& scheduler) {
+    WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(server.options.directory));
+    WEIR_CO_TRY(
+        auto samples,
+        SampleSubscriber::open(scheduler, sample_topic,
+                               {.history = samples_kept,
+                                .restart = weir::ipc::TopicRestart::reattach,
+                                .link = {.server_uid = server.options.peer_user, .directory = &directory}}));
+    for (;;) {
+        WEIR_CO_TRY(const auto sample, samples.next());
+        Record record;
+        std::size_t size = 0;
+        if (decode(sample->bytes, record, size) != Decoded::record)
+            co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
+        if (const auto* joined = std::get_if<JoinedSample>(&record)) server.live.add(*joined);
+    }
+}
+
+/// Tells what went wrong there, and begins again: nobody's alarm waits for it.
+Task<> watch_samples(Scheduler& scheduler) {
+    for (;;) {
+        const auto taken = co_await take_samples(scheduler);
+        if (taken.error() == weir::Errc::cancelled) co_return co_await weir::fail(taken.error());
+        WEIR_CO_CHECK(server.reporter.notice(scheduler, Notice::Kind::trouble,
+                                             text_of("the page's samples", taken.error())));
+        WEIR_CO_CHECK(weir::sleep_for(1s));
+    }
+}
+
 Task<> beat(Scheduler& scheduler) {
     weir::Ticker ticker{1s};
     for (;;) {
@@ -199,9 +231,10 @@ Task<> await_end(Scheduler& scheduler, weir::SignalSet& quit) {
 Task<> serve(Scheduler& scheduler) {
     WEIR_CO_TRY(auto quit, weir::SignalSet::block({SIGINT, SIGTERM}));
     WEIR_CO_CHECK(server.reporter.open());
-    const auto outcome = co_await weir::first_of(
-        await_end(scheduler, quit), take_announcements(scheduler), take_points(scheduler), beat(scheduler),
-        serve_clients(scheduler), serve_tcp_clients(scheduler), serve_page(scheduler));
+    const auto outcome = co_await weir::first_of(await_end(scheduler, quit), take_announcements(scheduler),
+                                                 take_points(scheduler), watch_samples(scheduler),
+                                                 beat(scheduler), serve_clients(scheduler),
+                                                 serve_tcp_clients(scheduler), serve_page(scheduler));
     server.page.close();
     if (outcome) {
         ending = Ending::stopped;

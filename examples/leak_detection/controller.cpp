@@ -10,6 +10,7 @@
 #include "control.hpp"
 #include "program.hpp"
 
+#include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <span>
@@ -29,12 +30,16 @@ const char* directory_path = "";
 Command command;
 bool refused = false;
 
-/// Whom root believes: the user that the path belongs to. Others believe their own and root.
-std::int64_t server_user(std::string_view directory) {
-    const RuntimePath path{directory, control_name};
+/// Whom root believes: the user that the path belongs to, once it is there. Others believe their own and root.
+Task<std::int64_t> server_user(Scheduler&, RuntimePath path) {
+    if (::geteuid() != 0) co_return -1;
     struct stat status {};
-    if (::geteuid() != 0 || !path.whole() || ::stat(path.c_str(), &status) < 0) return -1;
-    return static_cast<std::int64_t>(status.st_uid);
+    while (::stat(path.c_str(), &status) < 0) {
+        if (errno != ENOENT)
+            co_return co_await weir::fail(weir::Error::from_errno("asking whose it is", errno));
+        WEIR_CO_CHECK(weir::sleep_for(10ms));
+    }
+    co_return static_cast<std::int64_t>(status.st_uid);
 }
 
 void print(const ControlStatus& status) {
@@ -54,15 +59,18 @@ void print(const ControlStatus& status) {
 
 Task<> ask(Scheduler& scheduler) {
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(directory_path));
-    WEIR_CO_TRY(auto client,
-                Control::Client::open(scheduler, control_service,
-                                      {.link = {.server_uid = server_user(directory_path), .directory = &directory}})
-                    .within(patience));
+    const RuntimePath path{directory_path, control_name};
+    if (!path.whole()) co_return co_await weir::fail(weir::Errc::too_large, "the directory's path");
+    WEIR_CO_TRY(const std::int64_t user, server_user(scheduler, path).within(patience));
+    WEIR_CO_TRY(auto client, Control::Client::open(scheduler, control_service,
+                                                   {.link = {.server_uid = user, .directory = &directory}})
+                                 .within(patience));
     const auto answer = co_await client.call(request_of(command)).within(patience);
     if (!answer && answer.error() == weir::Errc::rejected) {
         refused = true;
         const auto text = text_of(static_cast<ControlRefusal>(answer.error().a));
-        std::fprintf(stderr, "weir-leak-control: refused: %.*s\n", static_cast<int>(text.size()), text.data());
+        std::fprintf(stderr, "weir-leak-control: refused: %.*s\n", static_cast<int>(text.size()),
+                     text.data());
         co_return;
     }
     if (!answer) co_return co_await weir::fail(answer.error());
@@ -75,8 +83,9 @@ int main(int argc, char** argv) {
     constexpr int usage_status = 2;
     const std::span<char*> words{argv, static_cast<std::size_t>(argc)};
     if (words.size() < 3 || *words[1] != '/') {
-        std::fprintf(stderr, "usage: weir-leak-control DIRECTORY status|pause|resume|threshold X\n"
-                             "DIRECTORY is the runtime directory, an absolute path\n");
+        std::fprintf(stderr,
+                     "usage: weir-leak-control DIRECTORY status|pause|resume|threshold X\n"
+                     "DIRECTORY is the runtime directory, an absolute path\n");
         return usage_status;
     }
     directory_path = words[1];
@@ -84,7 +93,8 @@ int main(int argc, char** argv) {
     for (const char* const word : words.subspan(2)) line.append(word).append(' ');
     const auto error = parse_command(line.view(), command);
     if (!error.empty()) {
-        std::fprintf(stderr, "weir-leak-control: %.*s\n", static_cast<int>(error.view().size()), error.view().data());
+        std::fprintf(stderr, "weir-leak-control: %.*s\n", static_cast<int>(error.view().size()),
+                     error.view().data());
         return usage_status;
     }
     const int status = weir::run_main<budget>(argc, argv, ask);

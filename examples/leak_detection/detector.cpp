@@ -22,6 +22,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <optional>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {
@@ -41,7 +42,7 @@ constexpr weir::Budget budget{
 };
 static_assert(weir::footprint(budget) <= 136 * 1024);
 
-/// Samples on their way to people. The oldest are left out where there are too many.
+/// Verdicts on their way to people. The oldest are left out where there are too many.
 class Points {
 public:
     static constexpr std::size_t points_max = 4'096 / point_bytes;  // what a pipe takes in one piece
@@ -82,8 +83,8 @@ struct Detector {
     weir::UnixStream peer;  // acquisition
     SampleSubscriber samples;
     Record record;
-    std::uint64_t position = 0;  // behind it in the topic
-    bool complete = true;        // nothing was missed
+    std::uint64_t position = 0;                      // behind it in the topic
+    bool complete = true;                            // nothing was missed
     std::optional<Acknowledgement> acknowledgement;  // not sent yet
     std::optional<TakenUpTo> taken;                  // not sent yet
 };
@@ -102,8 +103,7 @@ void show(const JoinedSample& joined, const Verdict& verdict) {
                          .sequence = joined.sequence,
                          .time_s = joined.sample.time_s,
                          .statistic = verdict.statistic,
-                         .threshold = detector.model.threshold(),
-                         .values = joined.sample.values});
+                         .threshold = detector.model.threshold()});
 }
 
 Task<> send_points(Scheduler&) {
@@ -296,7 +296,8 @@ Task<> receive(Scheduler& scheduler) {
     }
     if (!good) co_return co_await weir::fail(weir::Errc::invalid, "a record of acquisition");
     // It waits for us, so this is its fault, or our state was lost.
-    if (!detector.complete) co_return co_await weir::fail(weir::Errc::invalid, "a record that was overwritten");
+    if (!detector.complete)
+        co_return co_await weir::fail(weir::Errc::invalid, "a record that was overwritten");
 }
 
 Task<> take_samples(Scheduler& scheduler) {
@@ -314,10 +315,10 @@ Task<> take_samples(Scheduler& scheduler) {
 /// wanted.
 Task<> attach(Scheduler& scheduler) {
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(detector.options.directory));
-    WEIR_CO_TRY(detector.samples,
-                SampleSubscriber::open(scheduler, sample_topic,
-                                       {.history = samples_kept,
-                                        .link = {.server_uid = detector.options.peer_user, .directory = &directory}}));
+    WEIR_CO_TRY(detector.samples, SampleSubscriber::open(scheduler, sample_topic,
+                                                         {.history = samples_kept,
+                                                          .link = {.server_uid = detector.options.peer_user,
+                                                                   .directory = &directory}}));
     detector.position = 0;
     const StreamPlace& place = detector.progression.place;
     WEIR_CO_CHECK(
@@ -396,6 +397,8 @@ int main(int argc, char** argv) {
     if (!read_options(argc, argv, detector.options) || !choose_backend(detector.options, start)) {
         return static_cast<int>(Ending::refused);
     }
+    // The umask must not take from acquisition, for a moment, what it may do with our socket.
+    ::umask(0117);
     remember_parent();
     const int status = weir::run_main<budget>(argc, argv, detect, start);
     if (supervisor_is_gone || parent_is_gone()) {

@@ -11,6 +11,8 @@
 #include "sample_topic.hpp"
 
 #include <algorithm>
+#include <array>
+#include <unistd.h>
 
 namespace leak {
 
@@ -24,7 +26,8 @@ struct Link {
     RecordReader reader;
     Record record;
     SamplePublisher samples;
-    std::uint64_t taken = 0;  // records of the topic that the detector does not need any more
+    std::array<std::uint32_t, 4> viewers{};  // whom the topic lets in
+    std::uint64_t taken = 0;                 // records of the topic that the detector does not need any more
 };
 
 Link link_now;
@@ -164,11 +167,18 @@ Task<> run_link(Scheduler& scheduler, AcquisitionState& state) {
     Link& link = link_now;
     WEIR_CO_CHECK(state.ordered.wait());
     WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(state.options.directory));
-    WEIR_CO_TRY(link.samples,
-                SamplePublisher::create(scheduler, sample_topic,
-                                        {.depth = samples_kept,
-                                         .subscribers_max = sample_subscribers_max,
-                                         .link = {.mode = mode_for_peer(state.options), .directory = &directory}}));
+    // The path is open to all that can enter the directory; who is let in is decided by name.
+    const bool apart = state.options.peer_user >= 0;
+    link.viewers = {0, trusted_user(state.options), static_cast<std::uint32_t>(state.options.viewer_user),
+                    static_cast<std::uint32_t>(state.options.logger_user)};
+    WEIR_CO_TRY(
+        link.samples,
+        SamplePublisher::create(scheduler, sample_topic,
+                                {.depth = samples_kept,
+                                 .subscribers_max = sample_subscribers_max,
+                                 .link = {.mode = static_cast<mode_t>(apart ? 0666 : 0600),
+                                          .admission = {.uids = std::span{link.viewers}.first(apart ? 4 : 2)},
+                                          .directory = &directory}}));
     const auto outcome =
         co_await weir::first_of(run_answers(scheduler, state, link), run_samples(scheduler, state, link));
     link.samples = SamplePublisher{};

@@ -26,6 +26,13 @@ std::size_t place(std::uint64_t count, std::size_t kept_max) {
 
 }  // namespace
 
+void LiveData::add(const JoinedSample& joined) {
+    values_[place(joined.sequence, points_max)] = {.there = true,
+                                                   .recording = joined.recording,
+                                                   .sequence = joined.sequence,
+                                                   .values = joined.sample.values};
+}
+
 void LiveData::add(const Point& point, weir::Instant now) {
     points_[place(points_count_++, points_max)] = point;
     last_point_ = point;
@@ -49,7 +56,7 @@ void LiveData::beat(weir::Instant now, std::size_t clients_count) {
     beat_.append(",\"clients\":").append(clients_count).append("}\n\n");
 }
 
-void LiveData::append(EventText& text, const Point& point) {
+void LiveData::append(EventText& text, const Point& point) const {
     text.append("event: point\ndata: {\"recording\":").append(point.recording);
     text.append(",\"sequence\":").append(point.sequence);
     text.append(",\"time\":\"").append(loop_time_text(point.time_s).view());
@@ -57,9 +64,12 @@ void LiveData::append(EventText& text, const Point& point) {
     text.append(",\"alarm\":").append(point.alarm ? "true" : "false");
     text.append(",\"statistic\":").append_fixed(point.statistic, decimals);
     text.append(",\"threshold\":").append_fixed(point.threshold, decimals).append(",\"values\":[");
+    const Values& sample = values_[place(point.sequence, points_max)];
+    const bool there =
+        sample.there && sample.recording == point.recording && sample.sequence == point.sequence;
     for (std::size_t i = 0; i < signals_count; ++i) {
         if (i > 0) text.append(',');
-        text.append_fixed(point.values[i], decimals);
+        there ? text.append_fixed(sample.values[i], decimals) : text.append("null");
     }
     text.append("]}\n\n");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the live page shows: the last points and announcements, and their form as server-sent events.
+// What the live page shows: the last samples, points and announcements, and their form as server-sent events.
 //
 // Each viewer has a cursor and gets, one event at a time, a greeting, the announcements and points that are kept, and
 // then what comes. Kept is a fixed number; a viewer that falls behind by more misses the oldest. Once a second there is
@@ -10,7 +10,7 @@
 //   event: announcement  data: {"kind":"raised","recording":0,"sequence":518,"time":"518 s","statistic":…,"threshold":…,
 //                               "ignored":["Pressure"]}
 //   event: point         data: {"recording":0,"sequence":518,"time":"518 s","watching":true,"alarm":false,
-//                               "statistic":…,"threshold":…,"values":[…]}
+//                               "statistic":…,"threshold":…,"values":[…]}      values: null where the sample was missed
 //   event: beat          data: {"quiet_ms":40,"unqueued":0,"clients":2}      quiet_ms: since the last point, or null
 #pragma once
 
@@ -39,6 +39,8 @@ public:
     static constexpr std::size_t announcements_max = 32;
     using EventText = BoundedText<1'024>;
 
+    /// Samples and points may come in any order.
+    void add(const JoinedSample& joined);
     void add(const Point& point, weir::Instant now);
     void add(const Announcement& announcement);
     void beat(weir::Instant now, std::size_t clients_count);
@@ -49,9 +51,17 @@ public:
     const std::optional<Point>& last_point() const { return last_point_; }
 
 private:
-    static void append(EventText& text, const Point& point);
+    void append(EventText& text, const Point& point) const;
     static void append(EventText& text, const Announcement& announcement);
 
+    struct Values {
+        bool there = false;
+        std::uint32_t recording = 0;
+        std::uint64_t sequence = 0;
+        SignalValues values{};
+    };
+
+    std::array<Values, points_max> values_{};  // by sequence
     std::array<Point, points_max> points_{};
     std::uint64_t points_count_ = 0;  // ever added
     std::array<Announcement, announcements_max> announcements_{};

@@ -58,6 +58,11 @@ bool take_score_file(const char* value, Options& options) {
     return true;
 }
 
+bool take_log(const char* value, Options& options) {
+    options.log = value;
+    return *value != '\0';
+}
+
 bool take_config(const char* value, Options& options) {
     options.config = value;
     return *value != '\0';
@@ -76,6 +81,18 @@ bool take_user_base(const char* value, Options& options) {
 bool take_peer_user(const char* value, Options& options) {
     const auto taken = number<std::uint32_t>(value);
     options.peer_user = taken ? static_cast<std::int64_t>(*taken) : -1;
+    return taken.has_value();
+}
+
+bool take_viewer_user(const char* value, Options& options) {
+    const auto taken = number<std::uint32_t>(value);
+    options.viewer_user = taken ? static_cast<std::int64_t>(*taken) : -1;
+    return taken.has_value();
+}
+
+bool take_logger_user(const char* value, Options& options) {
+    const auto taken = number<std::uint32_t>(value);
+    options.logger_user = taken ? static_cast<std::int64_t>(*taken) : -1;
     return taken.has_value();
 }
 
@@ -159,6 +176,7 @@ constexpr std::array options_known{
     Option{"--seed", "a whole number from 0 to 18446744073709551615", take_seed},
     Option{"--backend", "the name of a backend", take_backend},
     Option{"--score", "the paths of 1 to 64 labelled recordings", take_score_file, Option::Kind::many_values},
+    Option{"--log", "the path of a file", take_log},
     Option{"--config", "the path of a file of settings", take_config},
     Option{"--user", "a user's name or number", take_user},
     Option{"--user-base", "a user's number from 1 to 4000000000", take_user_base},
@@ -168,6 +186,8 @@ constexpr std::array options_known{
     Option{"--directory", "an absolute path", take_directory, Option::Kind::between_programs},
     Option{"--number", "a whole number below 64", take_number, Option::Kind::between_programs},
     Option{"--peer-user", "a user's number", take_peer_user, Option::Kind::between_programs},
+    Option{"--viewer-user", "a user's number", take_viewer_user, Option::Kind::between_programs},
+    Option{"--logger-user", "a user's number", take_logger_user, Option::Kind::between_programs},
     Option{"--descriptor", "a descriptor of 3 or more", take_descriptor, Option::Kind::between_programs},
     Option{"--page-descriptor", "a descriptor of 3 or more", take_page_descriptor,
            Option::Kind::between_programs},
@@ -219,6 +239,7 @@ OptionsError check_exclusions(const Options& options, std::span<const bool> give
     if (has("--recording") && options.leak_at_s) return exclusion("--leak-at", "--recording", one_source);
     if (has("--recording") && has("--seed")) return exclusion("--seed", "--recording", one_source);
     if (!has("--score")) return {};
+    if (has("--log")) return exclusion("--log", "--score", "what is scored is recorded already");
     if (has("--config")) {
         return exclusion("--config", "--score", "scoring is done with the threshold as it is learned");
     }
@@ -241,12 +262,13 @@ std::string_view options_help() {
            "  --leak-at T        simulated loop: a leak opens at loop time T (at least 400 s)\n"
            "  --seed N           simulated loop: its noise (1)\n"
            "  --score FILE...    score detection on labelled recordings\n"
+           "  --log FILE         write the samples to a new file, as a recording\n"
            "  --config FILE      settings, read again on SIGHUP: lines `threshold X` and `clients N`\n"
            "  --listen ADDRESS   where page and alarms are served by TCP (127.0.0.1)\n"
            "  --page-port N      the page's port (0: any that is free)\n"
            "  --alarm-port N     the alarms' port (0: any that is free)\n"
            "  --user NAME        as root: the one user that all other processes become\n"
-           "  --user-base N      as root: or the first of the three that they become (61000)\n"
+           "  --user-base N      as root: or the first of the four that they become (61000)\n"
            "  --backend NAME     which of weir's backends to use\n"
            "  --help             this text\n";
 }

@@ -9,9 +9,10 @@
 //   --leak-at T        simulated loop only: a leak opens at loop time T, which must come after the learning
 //   --seed N           simulated loop only: its noise
 //   --score FILE...    score detection on labelled recordings; all words up to the next option are files
+//   --log FILE         write the samples to a new file, as a recording
 //   --config FILE      settings that SIGHUP reads again, see settings.hpp
 //   --user NAME        as root: the one user that all other processes become
-//   --user-base N      as root, without --user: the first of the three users that they become, 61000 by default
+//   --user-base N      as root, without --user: the first of the four users that they become, 61000 by default
 //   --listen ADDRESS   where the web page and the alarms are served by TCP, 127.0.0.1 by default
 //   --page-port N      the page's port, any free one by default
 //   --alarm-port N     the port of clients by TCP, any free one by default
@@ -22,7 +23,8 @@
 //
 //   --directory PATH   where sockets, FIFO and state lie
 //   --number N         which recording this is
-//   --peer-user N      the user of the process at the other end of the ring, if it is not one's own
+//   --peer-user N      the user of acquisition (of the detector, for acquisition), if it is not one's own
+//   --viewer-user N, --logger-user N   who may see the samples besides the detector, if it is not one's own
 //   --page-descriptor N   the page's listening socket
 //   --alarm-descriptor N  the clients' listening socket
 //   --descriptor N     the recording is open already, as descriptor N
@@ -59,6 +61,7 @@ struct Options {
     std::optional<std::int64_t> seconds;
     std::optional<std::int64_t> leak_at_s;
     std::uint64_t seed = 1;
+    const char* log = nullptr;
     const char* config = nullptr;
     const char* user = nullptr;
     std::optional<std::uint32_t> user_base;
@@ -74,6 +77,8 @@ struct Options {
     std::uint32_t number = 0;
     int descriptor = -1;
     std::int64_t peer_user = -1;
+    std::int64_t viewer_user = -1;
+    std::int64_t logger_user = -1;
     int page_descriptor = -1;
     int alarm_descriptor = -1;
     bool labelled = false;

@@ -26,8 +26,9 @@ enum class Ending : int {
 
 // What lies in the runtime directory.
 inline constexpr std::string_view samples_name = "samples.weir";  // where the topic of samples is attached to
-inline constexpr std::string_view control_name = "control.weir";  // where acquisition's service is attached to
-inline constexpr std::string_view answers_name = "answers";       // the detector's to acquisition
+inline constexpr std::string_view control_name =
+    "control.weir";                                          // where acquisition's service is attached to
+inline constexpr std::string_view answers_name = "answers";  // the detector's to acquisition
 inline constexpr std::string_view alarms_name = "alarms";
 inline constexpr std::string_view commands_name = "commands";
 inline constexpr std::string_view state_name = "detector.state";
@@ -39,6 +40,7 @@ inline constexpr int queue_descriptor = 5;   // a message queue of announcements
 inline constexpr int points_descriptor = 6;  // a pipe that keeps each write apart
 inline constexpr int page_descriptor = 7;    // listens
 inline constexpr int alarms_descriptor = 8;  // listens, for clients by TCP
+inline constexpr int log_descriptor = 9;     // a file, opened for reading and appending
 // What acquisition hands down to its sensors.
 inline constexpr int ready_descriptor = 4;  // a semaphore: each sensor gives a token when it could begin
 inline constexpr int gate_descriptor =

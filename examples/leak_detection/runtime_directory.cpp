@@ -74,7 +74,7 @@ RuntimeError choose_users(const char* name, std::optional<std::uint32_t> base, U
     users = Users{};
     if (::geteuid() != 0 || name != nullptr) {
         error = choose_user(name, users.acquisition);
-        users.detector = users.alarm_server = users.acquisition;
+        users.detector = users.alarm_server = users.logger = users.acquisition;
         return error;
     }
     const uid_t first = base.value_or(user_base_default);
@@ -82,6 +82,7 @@ RuntimeError choose_users(const char* name, std::optional<std::uint32_t> base, U
     users.acquisition = {.changes = true, .user = first, .group = first};
     users.detector = {.changes = true, .user = first + 1, .group = first};
     users.alarm_server = {.changes = true, .user = first + 2, .group = first + 2};
+    users.logger = {.changes = true, .user = first + 3, .group = first + 3};
     return error;
 }
 
@@ -114,7 +115,7 @@ RuntimeError RuntimeDirectory::choose_path(const Users& users) {
     } else if (errno != EEXIST) {
         return failed("making", base);
     }
-    for (const RunAs& run_as : {users.acquisition, users.detector, users.alarm_server}) {
+    for (const RunAs& run_as : {users.acquisition, users.detector, users.alarm_server, users.logger}) {
         if (is_accessible(AT_FDCWD, base, run_as)) continue;
         return RuntimeError{"user "}
             .append(run_as.user)
@@ -135,7 +136,7 @@ RuntimeError RuntimeDirectory::open(const Users& users) {
 RuntimeError RuntimeDirectory::take_lock(const Users& users) {
     const uid_t owner = users.alarm_server.user;
     const gid_t group = users.acquisition.group;
-    const mode_t mode = users.apart ? 01770 : 0700;
+    const mode_t mode = users.apart ? 01771 : 0700;
     constexpr int tries_max = 100;
     for (int attempt = 0; attempt < tries_max; ++attempt) {
         if (attempt > 0) ::usleep(20'000);
@@ -162,7 +163,8 @@ RuntimeError RuntimeDirectory::take_lock(const Users& users) {
 }
 
 void RuntimeDirectory::sweep() const {
-    for (const std::string_view name : {samples_name, control_name, answers_name, alarms_name, commands_name, state_name}) {
+    for (const std::string_view name :
+         {samples_name, control_name, answers_name, alarms_name, commands_name, state_name}) {
         ::unlink(RuntimePath{path_, name}.c_str());
         ::unlink(RuntimePath{path_, BoundedText<64>{name}.append(".lock").view()}.c_str());
     }

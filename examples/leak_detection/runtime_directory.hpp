@@ -6,8 +6,8 @@
 // (0700) and belongs to the user that the other processes run as.
 //
 // Where each runs as a user of its own, it belongs to the alarm server's, which is the last to leave and then removes
-// it, and to the group that acquisition and detector share; its mode is 1770. So acquisition and detector, and nobody
-// else, reach what has that group, and cannot remove each other's.
+// it, and to the group that acquisition and detector share; its mode is 1771. So acquisition and detector, and nobody
+// else, reach what has that group, and cannot remove each other's; all others can reach only what lets them in.
 //
 // One system at a time uses it: the directory itself is locked, which is safe because nobody else can open it. The
 // supervisor hands the locked descriptor to acquisition, detector and alarm server, so the lock is free only when the
@@ -37,11 +37,12 @@ struct Users {
     RunAs acquisition;   // and its sensors
     RunAs detector;
     RunAs alarm_server;
+    RunAs logger;
 };
 
 inline constexpr std::uint32_t user_base_default = 61'000;  // Linux systems commonly leave these unassigned
 
-/// Reads `--user` and `--user-base`. Root without `--user` gives three users in a row, none of whom needs to be in the
+/// Reads `--user` and `--user-base`. Root without `--user` gives four users in a row, none of whom needs to be in the
 /// user database. Without privileges it gives ourselves, whatever is asked for by name must be ourselves too. Gives an
 /// empty text, or what is wrong.
 RuntimeError choose_users(const char* name, std::optional<std::uint32_t> base, Users& users);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// weir-leak-supervisor: starts acquisition, detector and alarm server, starts again what dies, and ends all.
+// weir-leak-supervisor: starts acquisition, detector, alarm server and logger, starts again what dies, and ends all.
 //
 // It makes the runtime directory, becomes nobody's parent but theirs, and gives each two pipes: from the child's
 // standard output come records of what happens, and into its standard input go records of how it is to work. That
 // second pipe also tells a child that the supervisor is gone. What must outlive the others is opened here, with our
-// rights, and handed down: a recording, the queue and the pipe between detector and alarm server, the sockets that
-// listen for TCP. Started by root, it gives acquisition, detector and alarm server a user each, or all the one that
-// `--user` names.
+// rights, and handed down: a recording, the log, the queue and the pipe between detector and alarm server, the sockets
+// that listen for TCP. Started by root, it gives each of them a user, or all the one that `--user` names.
 //
 // In score mode acquisition is started once per recording; the others stay.
 #include "line_server.hpp"
@@ -37,7 +36,7 @@ using weir::Scheduler, weir::Task;
 constexpr weir::Budget budget{
     .frame_bytes = 64 * 1024,
     .submissions = 16,
-    .descriptors = 3 * 3 + 2,  // two pipes and a pidfd per child; signals, one to spare
+    .descriptors = 4 * 3 + 2,  // two pipes and a pidfd per child; signals, one to spare
     .links = 0,
     .timer_slots = 16,
     .grace_ms = 3'000,
@@ -117,9 +116,12 @@ ListeningSocket alarms;
 Child acquisition{"weir-leak-acquisition", "acquisition", nullptr};
 Child detector{"weir-leak-detector", "the detector", &acquisition};
 Child alarm_server{"weir-leak-alarm-server", "the alarm server", &detector};
+Child logger{"weir-leak-logger", "the logger", &acquisition};
+int log_file = -1;
 
 const RunAs& run_as_of(const Child& child) {
     if (&child == &acquisition) return users.acquisition;
+    if (&child == &logger) return users.logger;
     return &child == &detector ? users.detector : users.alarm_server;
 }
 
@@ -140,11 +142,18 @@ weir::Result<weir::Process> start(Child& child, std::uint32_t number) {
             pass(recording->fd(), recording_descriptor);
         }
         line.add("--number", number);
-        if (users.apart) line.add("--peer-user", users.detector.user);
+        if (users.apart) {
+            line.add("--peer-user", users.detector.user).add("--viewer-user", users.alarm_server.user);
+            line.add("--logger-user", users.logger.user);
+        }
         add_source(line, source);
+    } else if (&child == &logger) {
+        if (users.apart) line.add("--peer-user", users.acquisition.user);
+        pass(log_file, log_descriptor);
+        if (state.options.backend) line.add("--backend", *state.options.backend);
     } else {
         const bool writes = &child == &detector;
-        if (writes && users.apart) line.add("--peer-user", users.acquisition.user);
+        if (users.apart) line.add("--peer-user", users.acquisition.user);
         pass(writes ? queue.writer : queue.reader, queue_descriptor);
         pass(writes ? points.writer : points.reader, points_descriptor);
         if (!writes && page.fd >= 0) {
@@ -291,6 +300,26 @@ Task<> keep_for_ever(Scheduler& scheduler, Child& child) {
     co_return co_await weir::fail(weir::Errc::invalid, "a process that refused to work");
 }
 
+/// Only where there is something to write.
+Task<> keep_logger(Scheduler& scheduler) {
+    if (log_file < 0) {
+        weir::Event never;
+        WEIR_CO_CHECK(never.wait());
+    }
+    WEIR_CO_CHECK(keep_for_ever(scheduler, logger));
+}
+
+/// A new file, or one that is empty: the samples of two runs would not follow each other.
+RuntimeError open_log(const char* path) {
+    log_file = ::open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    RuntimeError error;
+    if (log_file < 0)
+        return error.append("--log: ").append_quoted(path, 128).append(": ").append(std::strerror(errno));
+    if (::lseek(log_file, 0, SEEK_END) != 0)
+        error.append("--log: ").append_quoted(path, 128).append(" is no empty file");
+    return error;
+}
+
 /// False where there is no such file; it is told then.
 bool open_recording(std::uint32_t number) {
     recording.reset();
@@ -388,10 +417,10 @@ Task<> supervise(Scheduler& scheduler) {
         line.append("commands: echo status > ").append(directory.path()).append('/').append(commands_name);
         state.console.event(line.append("   (pause, resume, threshold X, status)").view());
     }
-    const auto outcome =
-        co_await weir::first_of(serve_signals(scheduler, signals), keep_for_ever(scheduler, alarm_server),
-                                keep_for_ever(scheduler, detector), run_recordings(scheduler),
-                                show_status(scheduler), wait_for_verdict(scheduler));
+    const auto outcome = co_await weir::first_of(
+        serve_signals(scheduler, signals), keep_for_ever(scheduler, alarm_server),
+        keep_for_ever(scheduler, detector), keep_logger(scheduler), run_recordings(scheduler),
+        show_status(scheduler), wait_for_verdict(scheduler));
     if (!outcome) co_return co_await weir::fail(outcome.error());
 }
 
@@ -418,10 +447,12 @@ bool prepare() {
         program_directory[size] = '\0';
         *std::strrchr(program_directory, '/') = '\0';
     }
-    for (const Child* const child : {&acquisition, &detector, &alarm_server}) {
+    for (const Child* const child : {&acquisition, &detector, &alarm_server, &logger}) {
+        if (child == &logger && state.options.log == nullptr) continue;
         if (error.empty()) error = check_program(program_directory, child->program.data(), run_as_of(*child));
     }
     if (error.empty() && !state.read_settings()) return false;
+    if (error.empty() && state.options.log != nullptr) error = open_log(state.options.log);
     if (error.empty() && !points.open()) error.append("making a pipe: ").append(std::strerror(errno));
     if (error.empty()) {
         if (const auto opened = queue.open(); !opened)

@@ -16,10 +16,10 @@ constexpr std::uint8_t wire_version = 1;
 
 // A record's kind is its place in the variant plus one: 0 stays unused, so that zeros are no record.
 constexpr std::array<std::size_t, std::variant_size_v<Record>> sizes_by_kind{
-    reading_bytes, stream_end_bytes, stream_failure_bytes, joined_sample_bytes, acknowledgement_bytes,
-    resume_bytes,  setting_bytes,    recording_end_bytes,  figures_bytes,       announcement_bytes,
-    notice_bytes,  progress_bytes,   operation_bytes,      client_limit_bytes,  point_bytes,
-    taken_up_to_bytes,
+    reading_bytes,         stream_end_bytes,   stream_failure_bytes, joined_sample_bytes,
+    acknowledgement_bytes, resume_bytes,       setting_bytes,        recording_end_bytes,
+    figures_bytes,         announcement_bytes, notice_bytes,         progress_bytes,
+    operation_bytes,       client_limit_bytes, point_bytes,          taken_up_to_bytes,
 };
 
 /// Makes `record` an empty record of the `index`-th kind.

@@ -158,7 +158,8 @@ struct Announcement {
     friend bool operator==(const Announcement&, const Announcement&) = default;
 };
 
-/// A sample and its verdict, for people who look at it. Where the reader is behind some are left out.
+/// A sample's verdict, for people who look at it. Where the reader is behind some are left out. The sample itself is in
+/// the topic.
 struct Point {
     std::uint32_t recording = 0;
     Phase phase = Phase::learning;
@@ -168,7 +169,6 @@ struct Point {
     std::int64_t time_s = 0;
     double statistic = 0;
     double threshold = 0;
-    SignalValues values{};
 
     friend bool operator==(const Point&, const Point&) = default;
 };
@@ -216,9 +216,9 @@ struct ClientLimit {
     friend bool operator==(const ClientLimit&, const ClientLimit&) = default;
 };
 
-using Record =
-    std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting,
-                 RecordingEnd, Figures, Announcement, Notice, Progress, Operation, ClientLimit, Point, TakenUpTo>;
+using Record = std::variant<Reading, StreamEnd, StreamFailure, JoinedSample, Acknowledgement, Resume, Setting,
+                            RecordingEnd, Figures, Announcement, Notice, Progress, Operation, ClientLimit,
+                            Point, TakenUpTo>;
 
 inline constexpr std::size_t record_header_bytes = 8;
 // signal 1, labels 1, reserved 6, sequence 8, time 8, value 8
@@ -251,8 +251,8 @@ inline constexpr std::size_t progress_bytes = record_header_bytes + 40;
 inline constexpr std::size_t operation_bytes = record_header_bytes + 16;
 // clients 4, reserved 4
 inline constexpr std::size_t client_limit_bytes = record_header_bytes + 8;
-// recording 4, phase 1, alarm 1, reserved 2, unqueued 4, reserved 4, sequence 8, time 8, statistic 8, threshold 8, values
-inline constexpr std::size_t point_bytes = record_header_bytes + 48 + 8 * signals_count;
+// recording 4, phase 1, alarm 1, reserved 2, unqueued 4, reserved 4, sequence 8, time 8, statistic 8, threshold 8
+inline constexpr std::size_t point_bytes = record_header_bytes + 48;
 
 // position 8
 inline constexpr std::size_t taken_up_to_bytes = record_header_bytes + 8;

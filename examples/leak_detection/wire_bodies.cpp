@@ -149,7 +149,6 @@ void put_body(ByteWriter& writer, const Point& point) {
     writer.put(point.time_s);
     writer.put(point.statistic);
     writer.put(point.threshold);
-    for (const double value : point.values) writer.put(value);
 }
 
 void put_body(ByteWriter& writer, const TakenUpTo& taken) {
@@ -335,7 +334,6 @@ void take_body(Taken& taken, Point& point) {
     point.time_s = taken.time();
     point.statistic = taken.finite();
     point.threshold = taken.finite();
-    for (double& value : point.values) value = taken.finite();
 }
 
 void take_body(Taken& taken, TakenUpTo& taken_up_to) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support/catch.hpp"
+#include "sample_topic.hpp"
 #include "support/child.hpp"
 #include "support/skip.hpp"
 #include "system.hpp"
@@ -228,11 +229,38 @@ bool can_open(unsigned user, unsigned group, const std::string& path) {
     return end.exit_status == 0;
 }
 
+weir::Task<> subscribe(weir::Scheduler& scheduler, const char* path, std::int64_t server, bool* is_in) {
+    WEIR_CO_TRY(const auto directory, weir::ipc::RuntimeDirectory::at(path));
+    const auto samples =
+        co_await leak::SampleSubscriber::open(scheduler, leak::sample_topic,
+                                              {.link = {.server_uid = server, .directory = &directory}})
+            .within(std::chrono::seconds(30));
+    if (!samples && samples.error() != weir::Errc::denied) co_return co_await weir::fail(samples.error());
+    *is_in = samples.has_value();
+}
+
+/// Whether `user` is let in to the samples of `server`.
+bool can_subscribe(unsigned user, unsigned group, const std::string& directory, unsigned server) {
+    static weir::StaticScheduler<weir::Budget{.frame_bytes = 8 * 1'024, .descriptors = 4, .links = 1}>
+        scheduler;
+    constexpr int denied = 7;
+    const auto end = weir::test::run_unprivileged(
+        [&] {
+            bool is_in = false;
+            const auto ran = scheduler.run(subscribe(scheduler, directory.c_str(), server, &is_in));
+            return !ran ? 1 : is_in ? 0 : denied;
+        },
+        user, group);
+    CHECK((end.exit_status == 0 || end.exit_status == denied));
+    return end.exit_status == 0;
+}
+
 }  // namespace
 
 TEST_CASE("as root the supervisor runs each of the others as a user of its own") {
     if (::geteuid() != 0) weir::test::skip("not root: there is no privilege to drop");
-    System system{{"--speed", "50", "--user-base", "61500"}};
+    const Folder folder;
+    System system{{"--speed", "50", "--user-base", "61500", "--log", folder.path() + "/log.csv"}};
     const auto directory = system.directory();
     AlarmClient client{directory};  // says that samples were judged: all that there is lies there
     system.process("sensor");
@@ -248,11 +276,12 @@ TEST_CASE("as root the supervisor runs each of the others as a user of its own")
     check("sensor", "61500", "61500");
     check("detector", "61501", "61500");
     check("alarm-server", "61502", "61502");
+    check("logger", "61503", "61503");
     struct stat status {};
     REQUIRE(::stat(directory.c_str(), &status) == 0);
     CHECK(status.st_uid == 61'502);
     CHECK(status.st_gid == 61'500);
-    CHECK((status.st_mode & 07777) == 01770);
+    CHECK((status.st_mode & 07777) == 01771);
 
     struct Reach {
         const char* name;
@@ -260,15 +289,22 @@ TEST_CASE("as root the supervisor runs each of the others as a user of its own")
     };
     for (const auto& reach :
          {Reach{"detector.state", false, true, false}, Reach{"commands", true, false, false},
-          Reach{"answers", true, true, false}, Reach{"samples.weir", true, true, false},
-          Reach{"control.weir", true, false, false}, Reach{"alarms", false, false, true}}) {
+          Reach{"answers", true, true, false}, Reach{"control.weir", true, false, false},
+          Reach{"alarms", false, false, true}}) {
         INFO(reach.name);
         const auto path = directory + "/" + reach.name;
         CHECK(can_open(61'500, 61'500, path) == reach.acquisition);
         CHECK(can_open(61'501, 61'500, path) == reach.detector);
         CHECK(can_open(61'502, 61'502, path) == reach.alarm_server);
+        CHECK(!can_open(61'503, 61'503, path));  // the logger
         CHECK(!can_open(65'534, 65'534, path));
     }
+    CHECK(can_subscribe(61'501, 61'500, directory, 61'500));
+    CHECK(can_subscribe(61'502, 61'502, directory, 61'500));
+    CHECK(can_subscribe(61'503, 61'503, directory, 61'500));
+    CHECK(!can_subscribe(61'500, 61'500, directory, 61'500));  // acquisition's own user, whose sensors are
+    CHECK(!can_subscribe(65'534, 65'534, directory, 61'500));
+    CHECK(!can_subscribe(61'501, 61'500, directory, 61'502));  // a publisher of another user is not believed
     system.signal(SIGTERM);
     CHECK(system.end().status == 0);
     CHECK(::access(directory.c_str(), F_OK) != 0);

@@ -37,8 +37,8 @@ TEST_CASE("a viewer is greeted, told what was before, and then what comes") {
     point.time_s = 518;
     point.statistic = 1.5;
     point.threshold = 64.71;
-    point.values = {1, 2, 3, 4, 5, 6, 7, -8.25};
     data.add(point, at(1'000));
+    data.add(JoinedSample{.recording = 1, .sequence = 7, .sample = {518, {1, 2, 3, 4, 5, 6, 7, -8.25}, {}}});
     data.add(
         Announcement{.recording = 1, .ignored_signals = 9, .sequence = 6, .time_s = 517, .threshold = 64.71});
     data.beat(at(1'250), 0);
@@ -61,11 +61,14 @@ TEST_CASE("a viewer that cannot follow misses the oldest, and the largest values
     static LiveData data;
     Point point;
     point.statistic = point.threshold = 1.7e308;
-    point.values.fill(-1.2345678901234e14);
+    JoinedSample joined;
+    joined.sample.values.fill(-1.2345678901234e14);
     point.time_s = 253'402'300'799;
     for (std::uint64_t i = 0; i < LiveData::points_max + 5; ++i) {
         point.sequence = i;
         data.add(point, at(0));
+        joined.sequence = i;
+        data.add(joined);
     }
     for (std::uint64_t i = 0; i < LiveData::announcements_max + 5; ++i) data.add(Announcement{.sequence = i});
     LiveCursor cursor;
@@ -75,4 +78,19 @@ TEST_CASE("a viewer that cannot follow misses the oldest, and the largest values
     CHECK(events[1 + LiveData::announcements_max].find("\"sequence\":5,") != std::string::npos);
     CHECK(events.back().find("\"sequence\":604,") != std::string::npos);
     CHECK(events.back().ends_with("]}\n\n"));
+}
+
+TEST_CASE("a sample that was missed shows as nothing, and so does another recording's of its number") {
+    static LiveData data;
+    data.add(JoinedSample{.recording = 1, .sequence = 5, .sample = {5, {1, 1, 1, 1, 1, 1, 1, 1}, {}}});
+    data.add(Point{.recording = 1, .sequence = 4}, at(0));
+    data.add(Point{.recording = 2, .sequence = 5}, at(0));
+    data.add(Point{.recording = 1, .sequence = 5}, at(0));
+    LiveCursor cursor;
+    const auto events = told(data, cursor);
+    REQUIRE(events.size() == 4);
+    const std::string nothing = "\"values\":[null,null,null,null,null,null,null,null]}\n\n";
+    CHECK(events[1].ends_with(nothing));
+    CHECK(events[2].ends_with(nothing));
+    CHECK(events[3].ends_with("\"values\":[1.0000,1.0000,1.0000,1.0000,1.0000,1.0000,1.0000,1.0000]}\n\n"));
 }

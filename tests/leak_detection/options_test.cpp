@@ -80,7 +80,7 @@ TEST_CASE("a bad value is told with what was expected") {
 TEST_CASE("unknown, repeated and contradicting options are errors") {
     CHECK(error_of({"--sped", "1"}) ==
           "\"--sped\" is no option, expected one of --recording --speed --seconds --leak-at --seed --backend "
-          "--score --config --user --user-base --listen --page-port --alarm-port --help");
+          "--score --log --config --user --user-base --listen --page-port --alarm-port --help");
     CHECK(error_of({"a.csv"}).starts_with("\"a.csv\" is no option's value, expected one of --recording"));
     CHECK(error_of({"--seed", "1", "--seed", "2"}) == "--seed is given twice, expected once");
     CHECK(error_of({"--recording", "a.csv", "--leak-at", "500"}) ==

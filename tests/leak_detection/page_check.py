@@ -120,6 +120,10 @@ def it_can_be_served_by_version_6(programs):
 
 def a_browser_shows_the_loop_and_its_alarm_live(programs):
     with browser.LeakDetection(programs, "--speed", "100") as system, browser.Browser() as window:
+        # A browser may take longer to start than the loop takes to learn.
+        system.await_line("sample")
+        system.order("pause")
+        system.await_line("paused: samples wait")
         window.view(1280, 800)
         window.open(system.page)
         window.run("window.loadedOnce = true")
@@ -132,6 +136,7 @@ def a_browser_shows_the_loop_and_its_alarm_live(programs):
             number, shown_unit = value.split(" ", 1)
             float(number)
             assert shown_unit == unit, (name, value)
+        system.order("resume")
         # The model has learned: the threshold is the one that the supervisor tells.
         threshold = system.await_line("learned 400 samples").split("threshold ")[1].split(",")[0]
         window.wait(f"return document.querySelector('#threshold').textContent === '{threshold}'")

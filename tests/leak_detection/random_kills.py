@@ -5,7 +5,7 @@
 usage: random_kills.py PROGRAMS [--kills N] [--seed N] [--suite]
 
 A recording raises and clears an alarm every hundred samples. A client of the alarm server connects again whenever it
-is cut off. Meanwhile sensors, acquisition, detector and alarm server are killed (SIGKILL), the last one sometimes
+is cut off. Meanwhile sensors, acquisition, detector, logger and alarm server are killed (SIGKILL), the last one sometimes
 after it stood still for a while, so that announcements wait in the queue; and now and then the supervisor, which takes
 the others down and is started again.
 
@@ -28,7 +28,7 @@ import time
 
 PATIENCE_S = 60
 SAMPLES_PER_S = 500
-ROLES = ("sensor", "acquisition", "detector", "alarm-server")
+ROLES = ("sensor", "acquisition", "detector", "alarm-server", "logger")
 SUPERVISOR_EVERY = 20
 # The supervisor gives up at the eleventh death of one process within ten seconds.
 DEATHS_MAX, DEATHS_WINDOW_S = 8, 10.0
@@ -115,8 +115,14 @@ class Supervisor:
         self.client = client
         self.said = Heard()
         self.deaths: dict[str, list[float]] = {}
+        self.log = pathlib.Path(tempfile.mkstemp(dir=run.parent, prefix="log_")[1])
         self.process = subprocess.Popen(
-            [programs / "weir-leak-supervisor", "--recording", recording, "--speed", str(SAMPLES_PER_S)],
+            [
+                programs / "weir-leak-supervisor",
+                *("--recording", recording),
+                *("--speed", str(SAMPLES_PER_S)),
+                *("--log", self.log),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -189,7 +195,15 @@ class Supervisor:
         if how == signal.SIGKILL:
             await_truth("the others' end", lambda: not running(others))
         await_truth("the client's last line", lambda: not self.client.connected)
+        self.check_log()
         return running(others)
+
+    def check_log(self) -> None:
+        """However often the logger was killed: whole lines, and each sample once, in order."""
+        header, *lines = self.log.read_text().split("\n")[:-1] or [""]  # the last one may not be whole
+        sequences = [int(line.split(";")[header.split(";").index("sequence")]) for line in lines]
+        assert all(line.count(";") == header.count(";") for line in lines), "the log has half a line"
+        assert all(a < b for a, b in zip(sequences, sequences[1:])), "the log has a sample twice"
 
     def lost(self) -> set[str]:
         return set(self.said.announcements()) - set(self.client.heard.announcements())

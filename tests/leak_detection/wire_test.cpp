@@ -64,8 +64,7 @@ const std::vector<Record>& one_of_each() {
               .sequence = 511,
               .time_s = -7,
               .statistic = 141.5,
-              .threshold = 59.25,
-              .values = {1, 2, 3, 4, 5, 6, 7, 8}},
+              .threshold = 59.25},
         TakenUpTo{.position = 1ull << 40},
     };
     return records;
@@ -145,7 +144,7 @@ TEST_CASE("a value out of range is an error even with a right checksum") {
     announcement.kind = static_cast<Announcement::Kind>(3);
     CHECK(outcome_of(bytes_of(announcement)) == Decoded::impossible);
     Point point;
-    point.values[3] = infinity;
+    point.statistic = infinity;
     CHECK(outcome_of(bytes_of(point)) == Decoded::impossible);
 }
 

@@ -130,6 +130,11 @@ class LeakDetection:
                 return self.said[-1]
         raise AssertionError(f'the system never said "{part}":\n' + "\n".join(self.said))
 
+    def order(self, command: str) -> None:
+        """Writes an operator's command. The commands' line has to be read by now."""
+        fifo = next(line for line in self.said if line.startswith("commands: ")).split(" > ")[1].split("   ")[0]
+        pathlib.Path(fifo).write_text(command + "\n")
+
     def process(self, role: str) -> int:
         """The child that is weir-leak-ROLE."""
         number = self.supervisor.pid

@@ -106,15 +106,18 @@ function path(values, low, high, height) {
 function drawSignals(last) {
   figures.forEach((figure, index) => {
     const values = points.map((point) => point.values[index]);
-    const low = Math.min(...values);
-    const high = Math.max(...values);
+    const seen = values.filter((value) => value !== null);
+    if (seen.length === 0) return;
+    const low = Math.min(...seen);
+    const high = Math.max(...seen);
     const unit = signals[index].unit;
-    figure.value.textContent = `${shown(last.values[index], 3)} ${unit}`;
+    const now = last.values[index] === null ? "missed" : `${shown(last.values[index], 3)} ${unit}`;
+    figure.value.textContent = now;
     figure.range.textContent = `${shown(low, 3)} to ${shown(high, 3)} ${unit}`;
     figure.line.setAttribute("d", path(values, low, high, 80));
     figure.chart.setAttribute(
       "aria-label",
-      `${signals[index].name}: now ${shown(last.values[index], 3)} ${unit}, between ${shown(low, 3)} and ${shown(high, 3)} in the last ${values.length} samples`,
+      `${signals[index].name}: now ${now}, between ${shown(low, 3)} and ${shown(high, 3)} in the last ${values.length} samples`,
     );
   });
 }
