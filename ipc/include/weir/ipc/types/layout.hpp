@@ -131,7 +131,8 @@ consteval RecordFault fault_of_number() noexcept {
         if (!std::numeric_limits<T>::is_iec559) return number;
     }
     if constexpr (sizeof(T) > 8) return number;
-    return alignof(T) == sizeof(T) ? none : alignment;
+    constexpr std::size_t place = alignof(T);
+    return place == sizeof(T) ? none : alignment;
 }
 
 /// Whether the fields follow each other without a gap, each at its own alignment, up to the end.
