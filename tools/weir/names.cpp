@@ -127,6 +127,7 @@ Result<std::vector<NameFound>> look_around(const ipc::RuntimeDirectory& director
     }
     std::sort(names.begin(), names.end());
     std::vector<NameFound> found;
+    found.reserve(names.size());
     for (const Name& name : names) found.push_back(look_up(directory, name));
     return found;
 }

@@ -30,7 +30,6 @@ namespace service {
 
 class ServerEnd;
 class ServerClient;
-class TakeCall;
 
 struct CallLinks;   // the list tag
 struct RoundLinks;  // the list tag
