@@ -2,19 +2,21 @@
 //
 // bench_service_weir: calls between two processes, request and reply of 64 bytes each.
 //
-// The parent calls, its child answers. One call at a time, asleep on one core or busy on two; or sixteen tasks that each
-// have one in flight, on two cores.
+// The parent calls, its child answers. One call at a time, asleep on one core or busy on two; or many tasks that each have
+// one in flight, on two cores. With 16 each side has work for two microseconds, with 256 for longer than what
+// interrupts a core takes.
 
 #include "ring.hpp"
 
 #include "weir/core/report.hpp"
-#include "weir/coro/join.hpp"
+#include "weir/coro/group.hpp"
 #include "weir/ipc/service/service.hpp"
 #include "weir/scheduler/scheduler.hpp"
 
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <utility>
 
 #include <unistd.h>
@@ -33,13 +35,13 @@ struct Answer {
 };
 using Echo = weir::ipc::Service<Question, Answer>;
 
-constexpr weir::Budget budget{.frame_bytes = 64 * 1024, .submissions = 32, .descriptors = 32, .links = 4};
+constexpr weir::Budget budget{.frame_bytes = 512 * 1024, .submissions = 32, .descriptors = 32, .links = 4};
 // Both processes are made by a fork: each starts a scheduler of its own in the same static memory.
 constinit weir::StaticScheduler<budget> scheduler;
 
 constexpr weir::ipc::ServiceName echo_name{"bench/echo"};
-constexpr std::size_t in_flight = 16;
-constexpr std::size_t in_flight_batch = 256 * in_flight;
+constexpr std::size_t in_flight_max = 256;
+constexpr std::size_t in_flight_batch = 64 * in_flight_max;
 
 std::array<char, 32> directory{"/tmp/weir-bench-XXXXXX"};
 
@@ -74,7 +76,8 @@ std::uint64_t difference_of(const std::array<std::uint64_t, 8>& words, std::uint
 constexpr std::uint64_t warm_up = in_flight_batch;
 
 weir::Task<> answer(weir::Scheduler& on, std::size_t operations) {
-    WEIR_CO_TRY(auto server, Echo::Server::create(on, echo_name, {.clients_max = 1, .calls_max = in_flight}));
+    WEIR_CO_TRY(auto server,
+                Echo::Server::create(on, echo_name, {.clients_max = 1, .calls_max = in_flight_max}));
     for (std::size_t i = 0; i < operations; ++i) {
         if (i == warm_up) mark_load();
         WEIR_CO_TRY(auto call, server.next());
@@ -106,19 +109,20 @@ weir::Task<> ask(weir::Scheduler& on, Batches& batches) {
     } while (batches.lap());
 }
 
-template <std::size_t... i>
-auto call_in_each(weir::Scheduler& on, Echo::Client& client, std::size_t count, std::index_sequence<i...>) {
-    return weir::all_of(call_some(on, client, count, i * 1'000'000)...);
+weir::Task<> call_in_each(weir::Scheduler& on, weir::Group& tasks, Echo::Client& client,
+                          std::size_t in_flight, std::size_t count) {
+    for (std::size_t i = 0; i < in_flight; ++i)
+        WEIR_CO_CHECK(tasks.spawn(call_some(on, client, count / in_flight, i * 1'000'000)));
 }
 
-weir::Task<> ask_many(weir::Scheduler& on, Batches& batches) {
+weir::Task<> ask_many(weir::Scheduler& on, Batches& batches, std::size_t in_flight) {
     WEIR_CO_TRY(auto client, Echo::Client::open(on, echo_name).within(10s));
     std::size_t called = 0;
     batches.start();
     do {
         if (called == warm_up) mark_load();
-        const std::size_t each = batches.batch_operations() / in_flight;
-        WEIR_CO_CHECK(call_in_each(on, client, each, std::make_index_sequence<in_flight>()));
+        WEIR_CO_CHECK(weir::with_group<in_flight_max>(on, call_in_each, std::ref(client), in_flight,
+                                                      batches.batch_operations()));
         called += batches.batch_operations();
     } while (batches.lap());
     mark_load();
@@ -127,8 +131,9 @@ weir::Task<> ask_many(weir::Scheduler& on, Batches& batches) {
 void measure_one(Batches& batches) {
     run(ask(scheduler, batches));
 }
+template <std::size_t in_flight>
 void measure_many(Batches& batches) {
-    run(ask_many(scheduler, batches));
+    run(ask_many(scheduler, batches, in_flight));
 }
 void serve(std::size_t operations) {
     run(answer(scheduler, operations));
@@ -138,9 +143,10 @@ template <weir::BackendChoice backend>
 constexpr RingSides one(std::size_t cores, std::size_t batch) {
     return {cores, batch, make_directory, measure_one, serve, begin<backend>, remove_directory};
 }
-template <weir::BackendChoice backend>
+template <weir::BackendChoice backend, std::size_t in_flight>
 constexpr RingSides many() {
-    return {2, in_flight_batch, make_directory, measure_many, serve, begin<backend>, remove_directory};
+    return {2,     in_flight_batch, make_directory,  measure_many<in_flight>,
+            serve, begin<backend>,  remove_directory};
 }
 
 }  // namespace
@@ -156,8 +162,10 @@ int main(int argc, char** argv) {
         NamedRing{"asleep-uring", one<uring>(1, asleep_batch)},
         NamedRing{"busy-epoll", one<epoll>(2, busy_batch)},
         NamedRing{"busy-uring", one<uring>(2, busy_batch)},
-        NamedRing{"many-epoll", many<epoll>()},
-        NamedRing{"many-uring", many<uring>()},
+        NamedRing{"16-epoll", many<epoll, 16>()},
+        NamedRing{"16-uring", many<uring, 16>()},
+        NamedRing{"256-epoll", many<epoll, 256>()},
+        NamedRing{"256-uring", many<uring, 256>()},
     };
     return ring_main(std::span(argv, static_cast<std::size_t>(argc)), services);
 }
