@@ -100,6 +100,7 @@ private:
             return;
         }
         act();
+        make_sure_now();
         if (!attached_ || !watch_.linked()) return;
         if (scheduler().ready.empty()) {
             link_->arm_bell();
@@ -113,6 +114,11 @@ private:
         self.port.reader.awake();
         watch.asleep = false;
         self.look();
+        self.make_sure_now();
+    }
+    // Watches are looked at after the end of a turn: the thread may block before there is another one.
+    void make_sure_now() noexcept {
+        if (attached_) this->flush();
     }
     static void sleeps(Watch& watch) noexcept { static_cast<EntryWatch&>(watch).of.about_to_sleep(); }
     static constexpr Watch::Kind watching{changed, sleeps};
