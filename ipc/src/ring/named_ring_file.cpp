@@ -14,7 +14,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
-#include <cstdio>
+#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <fcntl.h>
@@ -147,10 +147,22 @@ struct PlainHolder {
 };
 static_assert(offsetof(Holder, pid) == offsetof(PlainHolder, pid));
 
+// Who took the side writes its pid a moment later: until then the one of a holder that has ended stands there, or none.
+// 0 if it stays so for ten milliseconds.
 Error in_use(int fd, const char* operation, RingSide side) noexcept {
-    PlainHolder holder{};
-    const bool read = read_at(fd, holder_offset(side), holder);
-    return {.code = Errc::in_use, .operation = operation, .a = read ? holder.pid : 0};
+    constexpr timespec pause{.tv_sec = 0, .tv_nsec = 500'000};
+    Error error{.code = Errc::in_use, .operation = operation};
+    for (int look = 0; look < 20 && error.a == 0; ++look) {
+        PlainHolder holder{};
+        const bool read = read_at(fd, holder_offset(side), holder);
+        const auto pid = static_cast<pid_t>(holder.pid);
+        const bool lives = read && pid > 0 && (::kill(pid, 0) == 0 || errno == EPERM);
+        if (lives)
+            error.a = holder.pid;
+        else
+            ::nanosleep(&pause, nullptr);
+    }
+    return error;
 }
 
 // An error of open(2) at the path of a ring or a bell.

@@ -27,7 +27,7 @@ enum class Site : std::uint8_t {
     bell,           ///< not a store: the peer is rung
     holder,         ///< of a named ring: who has taken a side, and how often it was taken
 };
-inline constexpr std::size_t sites_count = 8;
+inline constexpr std::size_t sites_count = static_cast<std::size_t>(Site::holder) + 1;  // the last one
 
 /// The two fences without which wake-ups are lost. Each pairs with the other one in the peer.
 enum class Fence : std::uint8_t {

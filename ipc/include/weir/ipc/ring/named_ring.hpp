@@ -90,6 +90,9 @@ public:
     }
     /// How often the side was taken before, since the ring was made.
     [[nodiscard]] std::uint32_t generation() const noexcept { return this->end_.file().generation(); }
+    /// How many records were committed since the ring was made, by us and all before us, modulo 2^32: where a successor
+    /// goes on.
+    [[nodiscard]] std::uint32_t position() const noexcept { return this->end_.machine.cursor(); }
 };
 
 /// The reading side of a named ring of T. Move-only, while no record of it is in use and nobody waits; belongs to one
@@ -113,6 +116,9 @@ public:
         return this->end_.open() && this->end_.file().has_peer();
     }
     [[nodiscard]] std::uint32_t generation() const noexcept { return this->end_.file().generation(); }
+    /// How many records were released since the ring was made, by us and all before us, modulo 2^32: the number of the
+    /// one that comes next after an open().
+    [[nodiscard]] std::uint32_t position() const noexcept { return this->end_.machine.cursor(); }
 };
 
 /// The same for records of bytes.
@@ -126,6 +132,8 @@ public:
     void close() noexcept { end_.shut(); }
     [[nodiscard]] bool has_reader() const noexcept { return end_.open() && end_.file().has_peer(); }
     [[nodiscard]] std::uint32_t generation() const noexcept { return end_.file().generation(); }
+    /// As NamedRingWriter::position, in bytes of the ring.
+    [[nodiscard]] std::uint32_t position() const noexcept { return end_.machine.cursor(); }
 };
 
 class NamedByteRingReader : public ByteRingReading<NamedRingReaderEnd> {
@@ -136,6 +144,8 @@ public:
                                             const NamedByteRingOptions& options = {}) noexcept;
     [[nodiscard]] bool has_writer() const noexcept { return end_.open() && end_.file().has_peer(); }
     [[nodiscard]] std::uint32_t generation() const noexcept { return end_.file().generation(); }
+    /// As NamedRingReader::position, in bytes of the ring.
+    [[nodiscard]] std::uint32_t position() const noexcept { return end_.machine.cursor(); }
 };
 
 /// Removes a named ring that nobody has open, with all that is in it. Errors: not_found, in_use (the pid of a process that
