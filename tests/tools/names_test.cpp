@@ -363,6 +363,54 @@ TEST_CASE("stat of a service shows what was answered, and the calls that each cl
     CHECK(printed.line("peer: ").find(", fill 1, records 2, bytes 32,") != std::string::npos);
 }
 
+TEST_CASE("ls and stat show named rings, open or not, and what is in them") {
+    Place place;
+    const auto stays = [](Scheduler& scheduler, int say_to) -> Task<> {
+        WEIR_CO_TRY(auto ring, weir::ipc::NamedRingWriter<std::uint64_t>::open(
+                                   scheduler, weir::Name("log/kept"), {.slots = 16}));
+        for (std::uint64_t i = 0; i < 5; ++i) {
+            WEIR_CO_TRY(auto slot, ring.reserve());
+            *slot = i;
+            slot.commit();
+        }
+        if (::write(say_to, "y", 1) != 1) co_return;
+        WEIR_CO_CHECK(weir::sleep_for(1h));
+    };
+    const pid_t pid = place.run(stays);
+    const std::string uid = text_of_uid(::geteuid());
+    const Printed listed;
+    CHECK(weir::tool::list(listed.file()) == 0);
+    CHECK(words(listed.line("log/kept")) ==
+          Words{"log/kept", "named-ring", "live", std::to_string(pid), uid, "1"});
+    const Printed printed;
+    CHECK(weir::tool::stat(printed.file(), "log/kept", {}) == 0);
+    CHECK(printed.line("kind: ") == "kind: named-ring");
+    CHECK(printed.line("depth: ") == "depth: 16");
+    CHECK(printed.line("record size: ") == "record size: 8");
+    CHECK(printed.line("file bytes: ") == "file bytes: " + std::to_string(1024 + 16 * 8));
+    CHECK(printed.line("written: ") == "written: 5");
+    CHECK(printed.line("fill: ") == "fill: 5 of 16");
+    CHECK(printed.line("writer: ") == "writer: pid " + std::to_string(pid) + ", taken 1 times, sleeps 0");
+    CHECK(printed.line("reader: ") == "reader: nobody, taken 0 times, sleeps 0");
+    const Printed rates;
+    CHECK(weir::tool::stat(rates.file(), "log/kept", {.every_ns = 5'000'000, .lines = 1}) == 0);
+    CHECK(rates.lines() == std::vector<std::string>{"written/s 0  read/s 0  sleeps/s 0  fill 5/16  peers 1"});
+
+    place.end(pid, SIGKILL);
+    const Printed idle;
+    CHECK(weir::tool::list(idle.file()) == 0);
+    CHECK(words(idle.line("log/kept")) == Words{"log/kept", "named-ring", "idle", "-", uid, "0"});
+    const std::string path = std::string(place.path()) + "/log~kept.ring";
+    std::filesystem::resize_file(path, 100);
+    const Printed damaged;
+    CHECK(weir::tool::list(damaged.file()) == 0);
+    CHECK(words(damaged.line("log/kept")) == Words{"log/kept", "named-ring", "other", "-", uid, "-"});
+    const auto said =
+        weir::test::run_in_child([&] { return weir::tool::stat(damaged.file(), "log/kept", {}); });
+    CHECK(said.exit_status == 1);
+    CHECK(said.errors.rfind("weir: log/kept: other: named ring, size of its file", 0) == 0);
+}
+
 TEST_CASE("stat at intervals shows rates") {
     Place place;
     place.start("flow");

@@ -33,14 +33,19 @@ int list(std::FILE* out) noexcept {
     std::size_t width = 4;
     for (const NameFound& each : *names) width = std::max(width, each.name.size());
     const int columns = static_cast<int>(width);
-    std::fprintf(out, "%-*s  %-8s  %-6s  %8s  %6s  %s\n", columns, "NAME", "KIND", "STATE", "PID", "UID",
+    std::fprintf(out, "%-*s  %-10s  %-6s  %8s  %6s  %s\n", columns, "NAME", "KIND", "STATE", "PID", "UID",
                  "PEERS");
     for (const NameFound& each : *names) {
         const bool live = each.state == NameFound::State::live;
         const std::string pid = each.pid != 0 ? std::to_string(each.pid) : "-";
-        const std::string kind = live ? kind_of(each.stat.object) : "-";
-        const std::string peers = live ? std::to_string(each.stat.peers) : "-";
-        std::fprintf(out, "%-*s  %-8s  %-6s  %8s  %6" PRIu32 "  %s\n", columns, each.name.c_str(),
+        std::string kind = live ? kind_of(each.stat.object) : "-";
+        std::string peers = live ? std::to_string(each.stat.peers) : "-";
+        if (each.named_ring) {
+            kind = "named-ring";
+            peers =
+                each.ring ? std::to_string(int{each.ring->writer.held} + int{each.ring->reader.held}) : "-";
+        }
+        std::fprintf(out, "%-*s  %-10s  %-6s  %8s  %6" PRIu32 "  %s\n", columns, each.name.c_str(),
                      kind.c_str(), text(each.state), pid.c_str(), each.uid, peers.c_str());
     }
     return 0;

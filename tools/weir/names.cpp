@@ -45,6 +45,7 @@ std::optional<uid_t> owner_of(const std::string& path) {
 const char* text(NameFound::State state) noexcept {
     switch (state) {
         case NameFound::State::live: return "live";
+        case NameFound::State::idle: return "idle";
         case NameFound::State::stale: return "stale";
         case NameFound::State::silent: return "silent";
         case NameFound::State::denied: return "denied";
@@ -116,19 +117,46 @@ NameFound look_up(const ipc::RuntimeDirectory& directory, const Name& name) {
     return found;
 }
 
+NameFound look_at_ring(const ipc::RuntimeDirectory& directory, const Name& name) {
+    NameFound found;
+    found.name = std::string(name.view());
+    found.named_ring = true;
+    const auto stat = ipc::named_ring_stat(directory, name);
+    if (stat) {
+        found.ring = *stat;
+        found.uid = stat->uid;
+        // The writer's, who is the one to be asked for.
+        for (const ipc::NamedRingSide& side : {stat->reader, stat->writer})
+            if (side.held) found.pid = side.pid;
+        const bool open = stat->writer.held || stat->reader.held;
+        found.state = open ? NameFound::State::live : NameFound::State::idle;
+        return found;
+    }
+    char message[160];
+    found.error = stat.error().message(message);
+    found.state = stat.error() == Errc::denied      ? NameFound::State::denied
+                  : stat.error() == Errc::not_found ? NameFound::State::absent
+                                                    : NameFound::State::other;
+    const auto path = directory.path_of(name, ipc::ring_suffix);
+    if (path) found.uid = owner_of(std::string(path->view())).value_or(0);
+    return found;
+}
+
 Result<std::vector<NameFound>> look_around(const ipc::RuntimeDirectory& directory) {
     WEIR_TRY(auto list, ipc::NameList::open(directory));
-    std::vector<Name> names;
+    std::vector<std::pair<Name, ipc::NameKind>> names;
     for (;;) {
         const auto entry = list.next();
         if (!entry && entry.error() == Errc::ended) break;
         if (!entry) return failure(entry.error());
-        if (entry->kind == ipc::NameKind::link) names.push_back(entry->name);
+        if (entry->kind != ipc::NameKind::semaphore) names.emplace_back(entry->name, entry->kind);
     }
     std::sort(names.begin(), names.end());
     std::vector<NameFound> found;
     found.reserve(names.size());
-    for (const Name& name : names) found.push_back(look_up(directory, name));
+    for (const auto& [name, kind] : names)
+        found.push_back(kind == ipc::NameKind::ring ? look_at_ring(directory, name)
+                                                    : look_up(directory, name));
     return found;
 }
 

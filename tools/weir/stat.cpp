@@ -36,6 +36,14 @@ std::uint64_t bells(const ipc::LinkStat& stat) {
     return sum;
 }
 
+void print_record_size(std::FILE* out, std::uint64_t size) {
+    if (size != 0) {
+        std::fprintf(out, "record size: %" PRIu64 "\n", size);
+    } else {
+        std::fputs("record size: any\n", out);
+    }
+}
+
 void print_all(std::FILE* out, const NameFound& found) {
     const ipc::LinkStat& stat = found.stat;
     std::fprintf(out, "name: %s\n", found.name.c_str());
@@ -43,11 +51,7 @@ void print_all(std::FILE* out, const NameFound& found) {
     std::fprintf(out, "server: pid %" PRId32 ", uid %" PRIu32 ", for %.1f s\n", stat.pid, stat.uid,
                  seconds(stat.started_ns, stat.now_ns));
     std::fprintf(out, "depth: %" PRIu64 "\n", stat.depth);
-    if (stat.record_size != 0) {
-        std::fprintf(out, "record size: %" PRIu64 "\n", stat.record_size);
-    } else {
-        std::fputs("record size: any\n", out);
-    }
+    print_record_size(out, stat.record_size);
     std::fprintf(out, "layout: %016" PRIx64 "\n", stat.layout);
     std::fprintf(out, "region bytes: %" PRIu64 "\n", stat.region_bytes);
     std::fprintf(out, "records: %" PRIu64 "\n", stat.records);
@@ -92,6 +96,51 @@ void print_rates(std::FILE* out, const ipc::LinkStat& before, const ipc::LinkSta
     std::fflush(out);
 }
 
+std::uint64_t sleeps(const ipc::NamedRingSide& side) {
+    return (std::uint64_t{side.epoch} + 1) / 2;  // odd epochs are announcements: two steps for each
+}
+
+void print_side(std::FILE* out, const char* what, const ipc::NamedRingSide& side) {
+    std::fprintf(out, "%s: ", what);
+    if (side.held) {
+        std::fprintf(out, "pid %" PRIu32, side.pid);
+    } else {
+        std::fputs("nobody", out);
+        if (side.generation > 0) std::fprintf(out, ", last pid %" PRIu32, side.pid);
+    }
+    std::fprintf(out, ", taken %" PRIu32 " times, sleeps %" PRIu64 "\n", side.generation, sleeps(side));
+}
+
+void print_all(std::FILE* out, const NameFound& found, const ipc::NamedRingStat& ring) {
+    std::fprintf(out, "name: %s\n", found.name.c_str());
+    std::fputs("kind: named-ring\n", out);
+    std::fprintf(out, "depth: %" PRIu32 "\n", ring.units);
+    print_record_size(out, ring.record_size);
+    std::fprintf(out, "layout: %016" PRIx64 "\n", ring.layout);
+    std::fprintf(out, "file bytes: %" PRIu64 "\n", ring.file_size);
+    std::fprintf(out, "written: %" PRIu32 "\n", ring.writer.cursor);
+    std::fprintf(out, "fill: %" PRIu32 " of %" PRIu32 "\n", ring.fill(), ring.units);
+    print_side(out, "writer", ring.writer);
+    print_side(out, "reader", ring.reader);
+}
+
+// What is written and read is counted in slots, or in bytes of the ring.
+void print_rates(std::FILE* out, const ipc::NamedRingStat& before, const ipc::NamedRingStat& now,
+                 std::uint64_t span_ns) {
+    const double span_s = static_cast<double>(span_ns) / 1e9;
+    const auto moved = [&](std::uint32_t from, std::uint32_t to) {
+        return static_cast<double>(to - from) / span_s;  // they run freely through 32 bits
+    };
+    const auto slept = [&](const ipc::NamedRingStat& at) { return sleeps(at.writer) + sleeps(at.reader); };
+    std::fprintf(out,
+                 "written/s %.0f  read/s %.0f  sleeps/s %.0f  fill %" PRIu32 "/%" PRIu32 "  peers %d%s\n",
+                 moved(before.writer.cursor, now.writer.cursor),
+                 moved(before.reader.cursor, now.reader.cursor), rate(slept(before), slept(now), span_s),
+                 now.fill(), now.units, int{now.writer.held} + int{now.reader.held},
+                 before.writer.generation == now.writer.generation ? "" : "  (another writer)");
+    std::fflush(out);
+}
+
 void sleep_for_ns(std::uint64_t ns) {
     timespec span{.tv_sec = static_cast<time_t>(ns / 1'000'000'000),
                   .tv_nsec = static_cast<long>(ns % 1'000'000'000)};
@@ -123,11 +172,30 @@ int stat(std::FILE* out, std::string_view text_of_name, const StatOptions& optio
         return 1;
     }
     NameFound found = look_up(*directory, *name);
+    if (found.state == NameFound::State::absent) {
+        NameFound ring = look_at_ring(*directory, *name);
+        if (ring.state != NameFound::State::absent) found = std::move(ring);
+    }
     const auto complain = [&] {
         std::fprintf(stderr, "weir: %s: %s: %s\n", found.name.c_str(), tool::text(found.state),
                      found.error.c_str());
         return 1;
     };
+    if (found.named_ring) {
+        if (!found.ring) return complain();
+        if (options.every_ns == 0) print_all(out, found, *found.ring);
+        for (std::uint64_t line = 0; options.every_ns != 0 && (options.lines == 0 || line < options.lines);
+             ++line) {
+            const Instant before = MonotonicClock::now();
+            sleep_for_ns(options.every_ns);
+            const ipc::NamedRingStat first = *found.ring;
+            found = look_at_ring(*directory, *name);
+            if (!found.ring) return complain();
+            const auto span_ns = static_cast<std::uint64_t>(to_ns(MonotonicClock::now()) - to_ns(before));
+            print_rates(out, first, *found.ring, span_ns);
+        }
+        return 0;
+    }
     if (found.state != NameFound::State::live) return complain();
     if (options.every_ns == 0) {
         print_all(out, found);
