@@ -252,7 +252,8 @@ public:
     [[nodiscard]] const Name& name() const noexcept { return name_; }
     /// Of its socket.
     [[nodiscard]] std::string_view path() const noexcept { return path_.view(); }
-    /// Closes every link with a goodbye, removes the name, and gives the slots back. Hooks are not called.
+    /// Closes every link with a goodbye, removes the name, and gives the slots back, which takes until the scheduler has
+    /// waited once more: create() may say no_link until then. Hooks are not called.
     void close() noexcept;
 
 private:
