@@ -2,7 +2,8 @@
 //
 // usage: ring_peer write|read DIRECTORY
 //
-// One side of two rings, of a type and of bytes, for mixed_check.py: the other side is built for another machine.
+// One side of two rings, of a type and of bytes, and of a named one, for mixed_check.py: the other side is built for
+// another machine.
 #include <weir/ipc.hpp>
 
 #include <weir/weir.hpp>
@@ -25,6 +26,7 @@ struct Mixed {
 };
 constexpr ipc::RingName typed_name{"mixed/typed"};
 constexpr ipc::RingName bytes_name{"mixed/bytes"};
+constexpr ipc::RingName kept_name{"mixed/kept"};
 constexpr std::uint32_t count = 20'000;
 
 Mixed sample(std::uint32_t i) noexcept {
@@ -33,6 +35,28 @@ Mixed sample(std::uint32_t i) noexcept {
             .small = static_cast<std::uint16_t>(i),
             .tiny = {1, 2, 3},
             .reserved = {}};
+}
+
+Task<> write_kept(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    WEIR_CO_CHECK(sleep_for(1ms));  // the links of the others are free by then
+    WEIR_CO_TRY(auto kept, ipc::NamedRingWriter<Mixed>::open(
+                               scheduler, kept_name, {.slots = 32, .access = {.directory = &directory}}));
+    for (std::uint32_t i = 0; i < count; ++i) {
+        WEIR_CO_TRY(auto slot, kept.reserve().within(60s));
+        *slot = sample(i);
+        slot.commit();
+    }
+    WEIR_CO_CHECK(kept.drained().within(60s));
+}
+
+Task<> read_kept(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    WEIR_CO_CHECK(sleep_for(1ms));
+    WEIR_CO_TRY(auto kept, ipc::NamedRingReader<Mixed>::open(
+                               scheduler, kept_name, {.slots = 32, .access = {.directory = &directory}}));
+    for (std::uint32_t i = 0; i < count; ++i) {
+        WEIR_CO_TRY(auto item, kept.next().within(60s));
+        if (item->number != sample(i).number) co_return co_await fail(Errc::corrupt, "record in a file", i);
+    }
 }
 
 Task<> write_both(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
@@ -52,6 +76,7 @@ Task<> write_both(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) 
     }
     WEIR_CO_CHECK(typed.close().within(60s));
     WEIR_CO_CHECK(bytes.close().within(60s));
+    WEIR_CO_CHECK(write_kept(scheduler, directory));
 }
 
 Task<> read_both(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
@@ -75,6 +100,9 @@ Task<> read_both(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
     if (typed_end || typed_end.error() != Errc::ended) co_return co_await fail(Errc::invalid, "typed end");
     const auto bytes_end = co_await bytes.next().within(60s);
     if (bytes_end || bytes_end.error() != Errc::ended) co_return co_await fail(Errc::invalid, "bytes end");
+    typed.close();
+    bytes.close();
+    WEIR_CO_CHECK(read_kept(scheduler, directory));
 }
 
 constexpr Budget budget{.frame_bytes = 32 * 1024, .descriptors = 16, .links = 4};
