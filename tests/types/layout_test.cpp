@@ -157,6 +157,14 @@ public:
 private:
     std::uint64_t first_ = 0;
 };
+struct OfThisBuild {
+    std::uint32_t few : 3;
+    std::uint32_t many : 29;
+    void* place;
+};
+struct WithOfThisBuild {
+    OfThisBuild part;
+};
 struct SecondVersion {
     std::uint64_t taken_ns;
     std::int32_t millikelvin;
@@ -177,6 +185,10 @@ struct RecordTraits<ThirtyThree> {
 template <>
 struct RecordTraits<WronglyDescribed> {
     using Fields = RecordFields<std::uint32_t>;
+};
+template <>
+struct RecordTraits<OfThisBuild> {
+    static constexpr bool same_build = true;
 };
 template <>
 struct RecordTraits<SecondVersion> {
@@ -328,6 +340,13 @@ TEST_CASE("a class whose fields are named by hand is a portable record") {
     CHECK(require_portable_record<Angle>());
     CHECK(require_portable_record<Two>());
     CHECK(require_portable_record<ThirtyThree>());
+}
+
+TEST_CASE("a type of one build is no portable record, nor is what holds it, and nobody looks into it") {
+    CHECK(record_fault<OfThisBuild> == RecordFault::same_build);
+    CHECK(record_fault<WithOfThisBuild> == RecordFault::same_build);
+    CHECK(record_layout<OfThisBuild>() != 0);
+    CHECK(record_layout<Reading>() == layout_hash<Reading>());
 }
 
 TEST_CASE("what has no meaning in another process, or another layout there, is no record, and why is known") {

@@ -36,4 +36,7 @@ struct R { char small; char middle; int large; };
                                              static_assert(require_portable_record<R>());  //! <R, 2UL, 2UL> | before_field = 2; long unsigned int unused_bytes = 2
 struct Bits { unsigned few : 3; unsigned many : 29; };
                                              static_assert(require_portable_record<Bits>());  //! bit-field
+struct S { int x; };
+template <> struct weir::ipc::RecordTraits<S> { static constexpr bool same_build = true; };
+struct T { S x; };                           static_assert(require_portable_record<T>());  //! keeps to one build
 weir::ipc::BoundedString<4> longer = "12345";  //! the literal is too long

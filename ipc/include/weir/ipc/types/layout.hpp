@@ -65,9 +65,9 @@ enum class RecordFault : std::uint8_t {
     not_default,      ///< it, or a field, cannot be made from {}, and no RecordTraits::Fields
     too_many_fields,  ///< more than fields_max, and no RecordTraits::Fields
     empty,            ///< no field at all
+    same_build,       ///< RecordTraits say that it is none
     padding,          ///< unused bytes between the fields or behind them; or RecordTraits::Fields is wrong
     alignment,        ///< packed, or a machine that aligns numbers to less than their size
-    field,            ///< a field of it is none
 };
 
 namespace layout {
@@ -78,6 +78,11 @@ inline constexpr auto fault_of_part = static_cast<RecordFault>(0xff);
 template <class T>
 concept DescribedByHand = requires {
     typename RecordTraits<T>::Fields;
+};
+
+template <class T>
+concept SameBuild = requires {
+    requires RecordTraits<T>::same_build;
 };
 
 template <class T>
@@ -154,7 +159,9 @@ consteval RecordFault fault_of_places(RecordFields<F...>) noexcept {
 template <class T>
 consteval RecordFault fault_of_class() noexcept {
     using enum RecordFault;
-    if constexpr (std::is_union_v<T>) {
+    if constexpr (SameBuild<T>) {
+        return same_build;  // and nobody looks into it
+    } else if constexpr (std::is_union_v<T>) {
         return union_of_types;
     } else if constexpr (!std::is_trivially_copyable_v<T>) {
         return not_copyable;
@@ -247,8 +254,8 @@ concept PortableRecord =
     (record_fault<T> != RecordFault::not_standard) && (record_fault<T> != RecordFault::not_aggregate) &&
     (record_fault<T> != RecordFault::base) && (record_fault<T> != RecordFault::not_default) &&
     (record_fault<T> != RecordFault::too_many_fields) && (record_fault<T> != RecordFault::empty) &&
-    (record_fault<T> != RecordFault::padding) && (record_fault<T> != RecordFault::alignment) &&
-    (record_fault<T> == RecordFault::none);
+    (record_fault<T> != RecordFault::same_build) && (record_fault<T> != RecordFault::padding) &&
+    (record_fault<T> != RecordFault::alignment) && (record_fault<T> == RecordFault::none);
 
 namespace layout {
 
@@ -336,6 +343,9 @@ consteval bool require() noexcept {
                   "a record for another process has more fields than fields_max: divide it, or name their "
                   "types by RecordTraits<T>::Fields");
     static_assert(fault != empty, "a record for another process holds an empty structure");
+    static_assert(
+        fault != same_build,
+        "a record for another process holds a type that RecordTraits<T>::same_build keeps to one build");
     static_assert(fault != alignment,
                   "a record for another process is packed, or aligned to less than its fields are");
     if constexpr (fault == padding) require_no_gap<T>(typename FieldsOf<T>::Type{});
@@ -455,11 +465,6 @@ template <PortableRecord T>
 }
 
 namespace layout {
-
-template <class T>
-concept SameBuild = requires {
-    requires RecordTraits<T>::same_build;
-};
 
 // Of one build: what the compiler calls the type is known too.
 template <class T>
