@@ -176,7 +176,8 @@ int main(int argc, char** argv) {
     directory = &*found;
     ledger = ::new (shared_memory(sizeof(Ledger))) Ledger;
     ledger->size = (kills + 2) * between_kills * 200;
-    ledger->fates = static_cast<std::atomic<std::uint8_t>*>(shared_memory(ledger->size));
+    ledger->fates =
+        static_cast<std::atomic<std::uint8_t>*>(shared_memory(static_cast<std::size_t>(ledger->size)));
 
     std::mt19937 random(11);
     std::array<pid_t, 1 + clients_count> processes{};

@@ -326,7 +326,7 @@ TEST_CASE("a subscriber that was stopped for a whole lap of the cursor still cou
     constexpr std::uint64_t lap = std::uint64_t{1} << 32;
     for (std::uint64_t i = 0; i < 4; ++i) {
         auto& entry = topic.entries[(2 + i) % 4];
-        topic.samples[i] = lap + i - 2;
+        topic.samples[static_cast<std::size_t>(i)] = lap + i - 2;
         entry.slot = static_cast<std::uint32_t>(i);
         entry.number = lap + i - 1;
     }

@@ -73,8 +73,7 @@ CONFIGURATIONS = {
         Configuration(
             "armhf",
             "32-bit ARM with 64-bit time_t under user-mode emulation",
-            # Warnings of 32-bit widths in the tests do not end this build: what they are about is run here.
-            options=("-Ddebug=false",),
+            options=STRICT + ("-Ddebug=false",),
             triplet="arm-linux-gnueabihf",
             purposes=("build", "tests", "arm"),
             slowness=5,
