@@ -183,14 +183,8 @@ Task<> finish(Scheduler& scheduler) {
     }
 }
 
-/// Ends when the supervisor does.
-Task<> serve_supervisor(Scheduler&) {
-    WEIR_CO_TRY(auto input, weir::PipeReader::adopt(STDIN_FILENO));
-    for (;;) {
-        std::array<std::byte, 64> nothing;
-        WEIR_CO_TRY(const auto bytes, input.read(nothing));
-        if (bytes.empty()) break;
-    }
+Task<> serve_supervisor(Scheduler& scheduler) {
+    WEIR_CO_CHECK(await_supervisors_end(scheduler));
     logger.supervisor_is_gone = true;
 }
 

@@ -78,21 +78,11 @@ bool take_user_base(const char* value, Options& options) {
     return options.user_base && *options.user_base >= 1 && *options.user_base <= 4'000'000'000;
 }
 
-bool take_peer_user(const char* value, Options& options) {
+/// One of the users at the other end of something.
+template <std::int64_t Options::*user>
+bool take_other_user(const char* value, Options& options) {
     const auto taken = number<std::uint32_t>(value);
-    options.peer_user = taken ? static_cast<std::int64_t>(*taken) : -1;
-    return taken.has_value();
-}
-
-bool take_viewer_user(const char* value, Options& options) {
-    const auto taken = number<std::uint32_t>(value);
-    options.viewer_user = taken ? static_cast<std::int64_t>(*taken) : -1;
-    return taken.has_value();
-}
-
-bool take_logger_user(const char* value, Options& options) {
-    const auto taken = number<std::uint32_t>(value);
-    options.logger_user = taken ? static_cast<std::int64_t>(*taken) : -1;
+    options.*user = taken ? static_cast<std::int64_t>(*taken) : -1;
     return taken.has_value();
 }
 
@@ -185,9 +175,12 @@ constexpr std::array options_known{
     Option{"--alarm-port", "a port from 0 to 65535", take_alarm_port},
     Option{"--directory", "an absolute path", take_directory, Option::Kind::between_programs},
     Option{"--number", "a whole number below 64", take_number, Option::Kind::between_programs},
-    Option{"--peer-user", "a user's number", take_peer_user, Option::Kind::between_programs},
-    Option{"--viewer-user", "a user's number", take_viewer_user, Option::Kind::between_programs},
-    Option{"--logger-user", "a user's number", take_logger_user, Option::Kind::between_programs},
+    Option{"--peer-user", "a user's number", take_other_user<&Options::peer_user>,
+           Option::Kind::between_programs},
+    Option{"--viewer-user", "a user's number", take_other_user<&Options::viewer_user>,
+           Option::Kind::between_programs},
+    Option{"--logger-user", "a user's number", take_other_user<&Options::logger_user>,
+           Option::Kind::between_programs},
     Option{"--descriptor", "a descriptor of 3 or more", take_descriptor, Option::Kind::between_programs},
     Option{"--page-descriptor", "a descriptor of 3 or more", take_page_descriptor,
            Option::Kind::between_programs},

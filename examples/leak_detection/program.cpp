@@ -62,6 +62,15 @@ bool parent_is_gone() {
     return ::getppid() != parent;
 }
 
+weir::Task<> await_supervisors_end(weir::Scheduler&) {
+    WEIR_CO_TRY(auto input, weir::PipeReader::adopt(STDIN_FILENO));
+    for (;;) {
+        std::array<std::byte, 64> nothing;
+        WEIR_CO_TRY(const auto bytes, input.read(nothing));
+        if (bytes.empty()) co_return;
+    }
+}
+
 void leave_directory(const char* directory) {
     struct stat status {};
     const bool shared = ::stat(directory, &status) == 0 && (status.st_mode & S_ISVTX) != 0;

@@ -99,6 +99,10 @@ void begin_command_line(CommandLine& line, std::string_view program);
 void remember_parent();
 bool parent_is_gone();
 
+/// Ends when standard input does: the supervisor, which has nothing to say to this process, is gone then. Errors:
+/// wrong_kind, where standard input is no pipe; cancelled.
+weir::Task<> await_supervisors_end(weir::Scheduler& scheduler);
+
 /// For a process that leaves a runtime directory whose supervisor was killed: removes it if it is empty.
 /// Where the directory is ours and others may lie in it, waits up to two seconds for them to remove what is theirs.
 void leave_directory(const char* directory);
