@@ -30,7 +30,7 @@ enum class Site : std::uint8_t {
     withdraw,  ///< an even epoch: awake
     bell,      ///< not a store: the other side is rung
 };
-inline constexpr std::size_t sites_count = 10;
+inline constexpr std::size_t sites_count = static_cast<std::size_t>(Site::bell) + 1;  // the last one
 
 /// The full fences. The first two pair with each other, and so do the last two.
 enum class Fence : std::uint8_t {
