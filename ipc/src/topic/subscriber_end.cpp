@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Whatever the publisher's memory says is copied before it is checked, and only the copy is used: the facts once when
-// it attaches, then cursor, numbers, slots and the verdict, each a single load.
+// it attaches, and with them our place, in memory that the publisher made for us and may still write to; then cursor,
+// numbers, slots and the verdict, each a single load.
 //
 // Reopening is an await inside of the wait for the next sample: its completion is an item of our own, which goes on with
 // that wait. A stop reaches both; the wait ends when the inner one has.
 #include "weir/ipc/topic/subscriber_end.hpp"
 
-#include <cstring>
+#include "weir/ipc/shm/peer_memory.hpp"
+
+#include <cstddef>
 
 namespace weir::ipc {
 namespace {
@@ -25,6 +28,11 @@ template <class T>
 const T& at(ConstBytes region, std::uint64_t offset) noexcept {
     const void* const place = region.data() + offset;
     return *std::launder(static_cast<const T*>(place));
+}
+template <class T>
+std::byte* bytes_of(T& value) noexcept {
+    void* const place = &value;
+    return static_cast<std::byte*>(place);
 }
 
 }  // namespace
@@ -82,7 +90,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
     constexpr const char* wrong = "topic open, its memory";
     topic::TopicFacts facts{};
     if (region.size() < sizeof(facts)) return failure(Errc::mismatch, wrong, sizeof(facts), region.size());
-    std::memcpy(&facts, region.data(), sizeof(facts));
+    copy_from_peer(bytes_of(facts), region.data(), sizeof(facts));
     const auto layout = topic::TopicLayout::of(facts);
     if (!layout || layout->size != region.size())
         return failure(Errc::mismatch, wrong, layout ? layout->size : 0, region.size());
@@ -94,8 +102,10 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
                        own.size());
     void* const memory = own.data();
     SubscriberRegion& ours = *std::launder(static_cast<SubscriberRegion*>(memory));
-    if (ours.place.index >= facts.subscribers || ours.place.floor > ours.place.head)
-        return failure(Errc::mismatch, "topic open, its place", facts.subscribers, ours.place.index);
+    topic::TopicPlace place{};
+    copy_from_peer(bytes_of(place), own.data() + offsetof(SubscriberRegion, place), sizeof(place));
+    if (place.index >= facts.subscribers || place.floor > place.head)
+        return failure(Errc::mismatch, "topic open, its place", facts.subscribers, place.index);
     copies_.unmap();
     if (!client->trusted()) {
         const std::size_t size = std::size_t{facts.pins} * facts.slot_bytes;
@@ -104,7 +114,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
     }
 
     facts_ = facts;
-    place_ = ours.place;
+    place_ = place;
     slots_ = region.data() + layout->slots;
     const auto& publisher = at<PublisherWords>(region, topic::TopicLayout::words);
     const bool overwritten = facts.policy == TopicPolicy::overwrite_oldest;
@@ -175,7 +185,7 @@ bool SubscriberEnd::stage_with_care() noexcept {
 bool SubscriberEnd::copy_out() noexcept {
     const std::byte* const from = slots_ + std::size_t{taken_.slot} * facts_.slot_bytes;
     std::byte* const copy = copies_.data() + std::size_t{taken_.pin} * facts_.slot_bytes;
-    std::memcpy(copy, from, static_cast<std::size_t>(shape_.size));
+    copy_from_peer(copy, from, static_cast<std::size_t>(shape_.size));
     reader_.release(taken_.pin);
     // Who was dropped meanwhile may have had its pin disregarded: what it copied may be of two samples.
     std::atomic_thread_fence(std::memory_order_acquire);

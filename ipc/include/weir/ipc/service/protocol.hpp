@@ -21,6 +21,7 @@
 #pragma once
 
 #include "weir/ipc/ring/cursors.hpp"
+#include "weir/ipc/shm/peer_memory.hpp"
 
 #include <bit>
 #include <cstddef>
@@ -137,11 +138,6 @@ using Valid = bool (*)(const std::byte* record) noexcept;
     Entry entry;
     std::memcpy(&entry, raw, sizeof(entry));
     return entry;
-}
-/// Copies what the peer may change meanwhile. What is in `to` then stays, whatever it is.
-inline void copy_from_peer(std::byte* to, const std::byte* from, std::size_t size) noexcept {
-    std::memcpy(to, from, size);
-    asm volatile("" ::: "memory");  // nobody reads `from` again instead of `to`
 }
 
 /// The ring of entries that one side writes.
