@@ -50,20 +50,35 @@ enum class When : std::uint8_t { before, middle, after };
 /// Shared by both processes beside the object, for the checks alone.
 struct Ledger {
     std::atomic<std::uint32_t> finished{0};  ///< what the child knows it has done
+    std::atomic<std::uint64_t> passed{0};    ///< a bit for each place (place_of) that it came by
     std::atomic<std::uint32_t> site{0};      ///< where it died
     std::atomic<std::uint32_t> when{0};
     std::atomic<bool> died{false};
 };
 
+inline constexpr std::uint32_t places_max = KillCounts::sites_max * 3;
+static_assert(places_max <= 64);
+[[nodiscard]] constexpr std::uint32_t place_of(std::uint32_t site, When when) noexcept {
+    return site * 3 + static_cast<std::uint32_t>(when);
+}
+
+/// Where the child dies: at its k-th point, or where it first comes by a place.
+struct Deadline {
+    std::uint32_t point = 0;  ///< from 1; 0: none
+    std::uint32_t place = places_max;
+};
+
 /// Places to die at. In the child alone.
 struct Points {
-    static inline std::uint32_t deadline = 0;  // the number of the point at which to die; 0: never
+    static inline Deadline deadline;
     static inline std::uint32_t passed = 0;
     static inline Ledger* ledger = nullptr;
 
     template <class Site>
     static void point(Site site, When when) noexcept {
-        if (++passed != deadline) return;
+        const std::uint32_t place = place_of(static_cast<std::uint32_t>(site), when);
+        ledger->passed |= std::uint64_t{1} << place;
+        if (++passed != deadline.point && place != deadline.place) return;
         ledger->site = static_cast<std::uint32_t>(site);
         ledger->when = static_cast<std::uint32_t>(when);
         ledger->died = true;
@@ -124,49 +139,68 @@ void ring_bell(int bell) {
 
 }  // namespace killing
 
+/// Runs a child that dies at `deadline`, and adds to the counts. False: no more is to be learned.
+template <class Scene, class Role, class Check>
+bool kill_once(KillCounts& counts, std::uint64_t& passed, bool& died, killing::Deadline deadline,
+               const Role& role, const Check& check) {
+    using namespace killing;
+    Scene scene;
+    const Ledger& ledger = scene.ledger();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::signal(SIGABRT, SIG_DFL);
+        Points::ledger = &scene.ledger();
+        Points::deadline = deadline;
+        role(scene);
+    }
+    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+    const char* failure = check(scene, pidfd);
+    if (failure != nullptr) ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ::close(pidfd);
+    died = ledger.died;
+    passed |= ledger.passed;
+    if (failure == nullptr && !died && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+        failure = "the child failed without being killed";
+    if (died) {
+        ++counts.points;
+        if (failure == nullptr) ++counts.survived;
+        const auto when = static_cast<When>(ledger.when.load());
+        auto& row = when == When::before   ? counts.before
+                    : when == When::middle ? counts.middle
+                                           : counts.after;
+        ++row[ledger.site];
+    }
+    if (failure != nullptr && counts.first_failure.empty()) {
+        counts.first_failure = "point " + std::to_string(deadline.point) + ", site " +
+                               std::to_string(ledger.site) + ", when " + std::to_string(ledger.when) + ": " +
+                               failure;
+    }
+    return failure == nullptr || died;
+}
+
 /// Runs `role(scene)`, which ends by _exit(0), in a child that dies at its k-th store, for every k, and
 /// `check(scene, pidfd)` beside it: what went wrong, or null. A Scene is made for each; it has ledger().
 template <class Scene, class Role, class Check>
 [[nodiscard]] KillCounts kill_at_every_store(Role role, Check check) {
     using namespace killing;
     KillCounts counts;
+    std::uint64_t passed = 0;
+    bool died = false;
     // How many stores there are depends on who sleeps when: go on until a child comes through several times in a row.
     int unharmed = 0;
     for (std::uint32_t k = 1; unharmed < 8; ++k) {
-        Scene scene;
-        const Ledger& ledger = scene.ledger();
-        const pid_t child = ::fork();
-        if (child == 0) {
-            std::signal(SIGABRT, SIG_DFL);
-            Points::ledger = &scene.ledger();
-            Points::deadline = k;
-            role(scene);
-        }
-        const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
-        const char* failure = check(scene, pidfd);
-        if (failure != nullptr) ::kill(child, SIGKILL);
-        int status = 0;
-        ::waitpid(child, &status, 0);
-        ::close(pidfd);
-        if (failure == nullptr && !ledger.died && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-            failure = "the child failed without being killed";
-        if (ledger.died) {
-            unharmed = 0;
-            ++counts.points;
-            if (failure == nullptr) ++counts.survived;
-            const auto when = static_cast<When>(ledger.when.load());
-            auto& row = when == When::before   ? counts.before
-                        : when == When::middle ? counts.middle
-                                               : counts.after;
-            ++row[ledger.site];
-        } else {
-            ++unharmed;
-        }
-        if (failure != nullptr && counts.first_failure.empty()) {
-            counts.first_failure = "point " + std::to_string(k) + ", site " + std::to_string(ledger.site) +
-                                   ", when " + std::to_string(ledger.when) + ": " + failure;
-        }
-        if (failure != nullptr && !ledger.died) break;
+        if (!kill_once<Scene>(counts, passed, died, {.point = k}, role, check)) return counts;
+        unharmed = died ? 0 : unharmed + 1;
+    }
+    // For the same reason the k-th store may each time have been another than that of a place that is rarely come by.
+    constexpr int tries_max = 200;
+    for (std::uint32_t place = 0; place < places_max; ++place) {
+        if ((passed >> place & 1) == 0) continue;
+        const auto& row = place % 3 == 0 ? counts.before : place % 3 == 1 ? counts.middle : counts.after;
+        for (int tries = 0; row[place / 3] == 0 && tries < tries_max; ++tries)
+            if (!kill_once<Scene>(counts, passed, died, {.place = place}, role, check)) return counts;
     }
     return counts;
 }
