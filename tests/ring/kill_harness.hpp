@@ -24,6 +24,8 @@
 
 namespace weir::test {
 
+enum class When : std::uint8_t { before, middle, after };
+
 struct KillCounts {
     std::uint32_t points = 0;    ///< deaths
     std::uint32_t survived = 0;  ///< after which all was well
@@ -34,6 +36,11 @@ struct KillCounts {
     std::array<std::uint32_t, sites_max> middle{};
     std::array<std::uint32_t, sites_max> after{};
     std::string first_failure;  ///< empty if there was none
+
+    [[nodiscard]] std::uint32_t& deaths(std::uint32_t site, When when) {
+        auto& row = when == When::before ? before : when == When::middle ? middle : after;
+        return row[site];
+    }
 };
 
 namespace killing {
@@ -45,27 +52,31 @@ using ipc::ring::Site;
 inline constexpr int patience_ms =
     20'000;  // who sleeps that long with its peer alive or dead would sleep for ever
 
-enum class When : std::uint8_t { before, middle, after };
+/// A site and when, as one number.
+struct Place {
+    static constexpr std::uint32_t none = KillCounts::sites_max * 3;
+    static_assert(none <= 64, "Ledger::passed has a bit for each");
+    std::uint32_t number = none;
 
-/// Shared by both processes beside the object, for the checks alone.
-struct Ledger {
-    std::atomic<std::uint32_t> finished{0};  ///< what the child knows it has done
-    std::atomic<std::uint64_t> passed{0};    ///< a bit for each place (place_of) that it came by
-    std::atomic<std::uint32_t> site{0};      ///< where it died
-    std::atomic<std::uint32_t> when{0};
-    std::atomic<bool> died{false};
+    constexpr Place() noexcept = default;
+    explicit constexpr Place(std::uint32_t place) noexcept : number(place) {}
+    constexpr Place(std::uint32_t site, When when) noexcept
+        : number(site * 3 + static_cast<std::uint32_t>(when)) {}
+    [[nodiscard]] constexpr std::uint32_t site() const noexcept { return number / 3; }
+    [[nodiscard]] constexpr When when() const noexcept { return static_cast<When>(number % 3); }
 };
 
-inline constexpr std::uint32_t places_max = KillCounts::sites_max * 3;
-static_assert(places_max <= 64);
-[[nodiscard]] constexpr std::uint32_t place_of(std::uint32_t site, When when) noexcept {
-    return site * 3 + static_cast<std::uint32_t>(when);
-}
+/// Shared by both processes beside the object, for the checks alone. The child writes it.
+struct Ledger {
+    std::atomic<std::uint32_t> finished{0};        ///< what it knows it has done
+    std::atomic<std::uint64_t> passed{0};          ///< a bit for each place that it came by
+    std::atomic<std::uint32_t> died{Place::none};  ///< the place at which it did
+};
 
 /// Where the child dies: at its k-th point, or where it first comes by a place.
 struct Deadline {
     std::uint32_t point = 0;  ///< from 1; 0: none
-    std::uint32_t place = places_max;
+    Place place;
 };
 
 /// Places to die at. In the child alone.
@@ -76,12 +87,12 @@ struct Points {
 
     template <class Site>
     static void point(Site site, When when) noexcept {
-        const std::uint32_t place = place_of(static_cast<std::uint32_t>(site), when);
-        ledger->passed |= std::uint64_t{1} << place;
-        if (++passed != deadline.point && place != deadline.place) return;
-        ledger->site = static_cast<std::uint32_t>(site);
-        ledger->when = static_cast<std::uint32_t>(when);
-        ledger->died = true;
+        const Place place(static_cast<std::uint32_t>(site), when);
+        // Nobody else writes it, and it is no fence: that would hide one which the algorithm lacks.
+        const auto relaxed = std::memory_order_relaxed;
+        ledger->passed.store(ledger->passed.load(relaxed) | std::uint64_t{1} << place.number, relaxed);
+        if (++passed != deadline.point && place.number != deadline.place.number) return;
+        ledger->died = place.number;
         ::kill(::getpid(), SIGKILL);
     }
 };
@@ -139,70 +150,85 @@ void ring_bell(int bell) {
 
 }  // namespace killing
 
-/// Runs a child that dies at `deadline`, and adds to the counts. False: no more is to be learned.
+/// The deaths of one role, and what came of them.
 template <class Scene, class Role, class Check>
-bool kill_once(KillCounts& counts, std::uint64_t& passed, bool& died, killing::Deadline deadline,
-               const Role& role, const Check& check) {
-    using namespace killing;
-    Scene scene;
-    const Ledger& ledger = scene.ledger();
-    const pid_t child = ::fork();
-    if (child == 0) {
-        std::signal(SIGABRT, SIG_DFL);
-        Points::ledger = &scene.ledger();
-        Points::deadline = deadline;
-        role(scene);
+class Deaths {
+public:
+    Deaths(Role role, Check check) : role_(role), check_(check) {}
+
+    enum class Outcome : std::uint8_t { died, unharmed, hopeless };
+
+    /// Runs a child that dies at `deadline`, and adds to the counts. Hopeless: it failed without being killed.
+    [[nodiscard]] Outcome run(killing::Deadline deadline) {
+        using namespace killing;
+        Scene scene;
+        const Ledger& ledger = scene.ledger();
+        const pid_t child = ::fork();
+        if (child == 0) {
+            std::signal(SIGABRT, SIG_DFL);
+            Points::ledger = &scene.ledger();
+            Points::deadline = deadline;
+            role_(scene);
+        }
+        const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+        const char* failure = check_(scene, pidfd);
+        if (failure != nullptr) ::kill(child, SIGKILL);
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        ::close(pidfd);
+        passed_ |= ledger.passed;
+        const Place at(ledger.died.load());
+        const bool died = at.number != Place::none;
+        if (failure == nullptr && !died && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
+            failure = "the child failed without being killed";
+        if (died) {
+            ++counts.points;
+            if (failure == nullptr) ++counts.survived;
+            ++counts.deaths(at.site(), at.when());
+        }
+        if (failure != nullptr && counts.first_failure.empty()) {
+            counts.first_failure = died ? "site " + std::to_string(at.site()) + ", when " +
+                                              std::to_string(static_cast<int>(at.when()))
+                                        : std::string("nowhere");
+            counts.first_failure += ", point " + std::to_string(deadline.point) + ": " + failure;
+        }
+        if (died) return Outcome::died;
+        return failure == nullptr ? Outcome::unharmed : Outcome::hopeless;
     }
-    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
-    const char* failure = check(scene, pidfd);
-    if (failure != nullptr) ::kill(child, SIGKILL);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    ::close(pidfd);
-    died = ledger.died;
-    passed |= ledger.passed;
-    if (failure == nullptr && !died && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-        failure = "the child failed without being killed";
-    if (died) {
-        ++counts.points;
-        if (failure == nullptr) ++counts.survived;
-        const auto when = static_cast<When>(ledger.when.load());
-        auto& row = when == When::before   ? counts.before
-                    : when == When::middle ? counts.middle
-                                           : counts.after;
-        ++row[ledger.site];
-    }
-    if (failure != nullptr && counts.first_failure.empty()) {
-        counts.first_failure = "point " + std::to_string(deadline.point) + ", site " +
-                               std::to_string(ledger.site) + ", when " + std::to_string(ledger.when) + ": " +
-                               failure;
-    }
-    return failure == nullptr || died;
-}
+    /// Whether a child came by a place.
+    [[nodiscard]] bool passed(killing::Place place) const { return (passed_ >> place.number & 1) != 0; }
+
+    KillCounts counts;
+
+private:
+    Role role_;
+    Check check_;
+    std::uint64_t passed_ = 0;
+};
 
 /// Runs `role(scene)`, which ends by _exit(0), in a child that dies at its k-th store, for every k, and
 /// `check(scene, pidfd)` beside it: what went wrong, or null. A Scene is made for each; it has ledger().
 template <class Scene, class Role, class Check>
 [[nodiscard]] KillCounts kill_at_every_store(Role role, Check check) {
     using namespace killing;
-    KillCounts counts;
-    std::uint64_t passed = 0;
-    bool died = false;
+    Deaths<Scene, Role, Check> deaths(role, check);
+    using Outcome = typename Deaths<Scene, Role, Check>::Outcome;
     // How many stores there are depends on who sleeps when: go on until a child comes through several times in a row.
     int unharmed = 0;
     for (std::uint32_t k = 1; unharmed < 8; ++k) {
-        if (!kill_once<Scene>(counts, passed, died, {.point = k}, role, check)) return counts;
-        unharmed = died ? 0 : unharmed + 1;
+        const Outcome outcome = deaths.run({.point = k, .place = {}});
+        if (outcome == Outcome::hopeless) return deaths.counts;
+        unharmed = outcome == Outcome::died ? 0 : unharmed + 1;
     }
     // For the same reason the k-th store may each time have been another than that of a place that is rarely come by.
     constexpr int tries_max = 200;
-    for (std::uint32_t place = 0; place < places_max; ++place) {
-        if ((passed >> place & 1) == 0) continue;
-        const auto& row = place % 3 == 0 ? counts.before : place % 3 == 1 ? counts.middle : counts.after;
-        for (int tries = 0; row[place / 3] == 0 && tries < tries_max; ++tries)
-            if (!kill_once<Scene>(counts, passed, died, {.place = place}, role, check)) return counts;
+    for (std::uint32_t number = 0; number < Place::none; ++number) {
+        const Place place(number);
+        const std::uint32_t& count = deaths.counts.deaths(place.site(), place.when());
+        for (int tries = 0; deaths.passed(place) && count == 0 && tries < tries_max; ++tries)
+            if (deaths.run({.point = 0, .place = place}) == Outcome::hopeless) return deaths.counts;
     }
-    return counts;
+    return deaths.counts;
 }
 
 }  // namespace weir::test

@@ -14,7 +14,6 @@ namespace {
 
 using namespace ipc::topic;
 using killing::Ledger;
-using killing::When;
 using TopicAtomics = ipc::topic::MachineAtomics;
 
 constexpr std::uint32_t depth = 4;
