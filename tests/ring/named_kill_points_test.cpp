@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "ring/named_kill_points.hpp"
-#include "ring/named_random_kills.hpp"
 
 #include "support/catch.hpp"
 #include "support/skip.hpp"
@@ -46,14 +45,4 @@ TEST_CASE(
 TEST_CASE("a named ring survives a death at any system call of making, using and removing it") {
     if (!may_trace_children()) skip("this process may not trace its children");
     check_all_survived(kill_named_rings_at_calls());
-}
-
-TEST_CASE("a named ring loses nothing when either side is killed at random and comes again") {
-    const RandomKills result = kill_named_ring_sides(40, 200, 1);
-    INFO(result.failure);
-    CHECK(result.failure.empty());
-    CHECK(result.kills >= 40);
-    CHECK(result.records >= 40 * 200);
-    CHECK(result.lost == 0);
-    CHECK(result.left == 0);
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "ring/named_random_kills.hpp"
+//
+// A writer and a reader of a named ring, of which one or both are killed. The records are numbered. Both work in bursts, so
+// that each sleeps often. *Lost* is a gap, for whichever reader; a record that its reader died with comes again.
+#include "support/random_kills.hpp"
 
 #include <weir/ipc/ring/named_ring.hpp>
 #include <weir/weir.hpp>
@@ -34,7 +37,6 @@ constexpr auto patience = 20s;
 struct Ledger {
     std::atomic<std::uint64_t> next{0};  // that no reader has seen
     std::atomic<std::uint64_t> read{0};
-    std::atomic<std::uint64_t> again{0};
     std::atomic<std::uint64_t> lost{0};
     std::atomic<bool> failed{false};  // a side came to an end by itself
 };
@@ -64,7 +66,6 @@ Task<> read_bursts(Scheduler& scheduler, const ipc::NamedRingOptions& options, L
             for (std::uint32_t i = 0; i < some.size(); ++i, ++expected) {
                 const std::uint64_t next = ledger.next;
                 if (some[i] != expected || some[i] > next || some[i] + batch_max < next) ++ledger.lost;
-                if (some[i] < next) ++ledger.again;
                 if (some[i] >= next) ledger.next = some[i] + 1;
                 ++ledger.read;
             }
@@ -161,13 +162,14 @@ private:
 
 }  // namespace
 
-RandomKills kill_named_ring_sides(std::uint32_t kills, std::uint32_t records_between, std::uint64_t seed) {
+RandomKills kill_named_ring_processes(std::uint64_t kills, std::uint64_t between) {
     RandomKills result;
-    Contest contest(seed);
+    Contest contest(1);
     contest.start(true);
     contest.start(false);
+    std::uint64_t at_once = 1;
     while (result.kills < kills && result.failure.empty()) {
-        if (!contest.wait_for(contest.ledger->read + records_between)) {
+        if (!contest.wait_for(contest.ledger->read + std::exchange(at_once, 0) * between)) {
             result.failure = contest.ledger->failed ? "a side failed" : "a side sleeps for ever";
             break;
         }
@@ -178,6 +180,7 @@ RandomKills kill_named_ring_sides(std::uint32_t kills, std::uint32_t records_bet
             if (which != 4 && (which % 2 == 0) != writes) continue;
             contest.kill(writes);
             ++result.kills;
+            ++at_once;
             contest.start(writes);
         }
     }
@@ -188,7 +191,6 @@ RandomKills kill_named_ring_sides(std::uint32_t kills, std::uint32_t records_bet
         result.failure = std::string(finished.error().message(text));
     }
     result.records = contest.ledger->read;
-    result.again = contest.ledger->again;
     result.lost = contest.ledger->lost;
     result.left = contest.files();
     return result;

@@ -1,35 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// usage: service_kills KILLS
-//
-// A server and two clients with four calls in flight each. One of the three is killed (SIGKILL) at random, and started
-// again, whenever a thousand more calls were answered. Calls are numbered, and everybody writes down, in memory that
-// outlives them all, what became of each. Prints
-//
-//     random kills N, lost 0, left 0
-//
-// *Lost* is a call that the server saw twice, one that was answered and never seen, and one that a client which was not
-// killed has forgotten. *Left* is what lies in the runtime directory afterwards.
+// A server and two clients with four calls in flight each. Calls are numbered, and everybody writes down, in memory that
+// outlives them all, what became of each. *Lost* is a call that the server saw twice, one that was answered and never
+// seen, and one that a client which was not killed has forgotten.
 #include <weir/ipc/service/service.hpp>
 
 #include <weir/coro/join.hpp>
 #include <weir/coro/sleep.hpp>
 #include <weir/scheduler/scheduler.hpp>
 
-#include <atomic>
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
-#include <random>
-
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include "support/killed_processes.hpp"
+#include "support/random_kills.hpp"
 
 namespace {
 
@@ -45,7 +26,6 @@ struct Answer {
 };
 using Numbers = ipc::Service<Question, Answer>;
 constexpr ipc::ServiceName name{"numbers"};
-constexpr std::uint64_t between_kills = 1'000;
 constexpr std::uint32_t clients_count = 2;
 constexpr std::uint32_t tasks_count = 4;
 
@@ -125,93 +105,32 @@ Task<> call_all(Scheduler& on) {
     }
 }
 
-pid_t start(std::size_t role, bool epoll) {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    const auto started =
-        scheduler.start({.backend = epoll ? BackendChoice::epoll : BackendChoice::automatic});
-    if (!started) ::_exit(2);
+int play(std::size_t role, std::uint32_t started) {
+    const auto backend = started % 2 == 0 ? BackendChoice::epoll : BackendChoice::automatic;
+    if (!scheduler.start({.backend = backend})) return 2;
     const auto outcome = scheduler.run(role == 0 ? serve(scheduler) : call_all(scheduler));
-    if (outcome) ::_exit(0);
+    if (outcome) return 0;
     char text[200];
     outcome.error().message(text);
     std::fprintf(stderr, "%s: %s\n", role == 0 ? "server" : "client", text);
-    ::_exit(1);
-}
-
-// Until so many calls were answered; false if nothing happens any more.
-bool wait_for_answers(std::uint64_t wanted) {
-    std::uint64_t last = ledger->answers;
-    for (int quiet_ms = 0; ledger->answers < wanted; ++quiet_ms) {
-        const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
-        ::nanosleep(&pause, nullptr);
-        const std::uint64_t now = ledger->answers;
-        if (now != last) quiet_ms = 0;
-        last = now;
-        if (quiet_ms > 60'000) return false;
-    }
-    return true;
-}
-
-void* shared_memory(std::size_t size) {
-    void* const memory =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        std::perror("mmap");
-        std::exit(2);
-    }
-    return memory;
+    return 1;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    if (argc != 2) return 2;
-    const auto kills = static_cast<std::uint64_t>(std::atoll(argv[1]));
-    char folder[] = "/tmp/weir-kills-XXXXXX";
-    if (::mkdtemp(folder) == nullptr) return 2;
-    const auto found = ipc::RuntimeDirectory::at(folder);
-    if (!found) return 2;
+weir::test::RandomKills weir::test::kill_service_processes(std::uint64_t kills, std::uint64_t between) {
+    const KilledFolder folder;
+    const auto found = ipc::RuntimeDirectory::at(folder.path());
+    if (!found) return {.failure = "no runtime directory"};
     directory = &*found;
     ledger = ::new (shared_memory(sizeof(Ledger))) Ledger;
-    ledger->size = (kills + 2) * between_kills * 200;
+    ledger->size = (kills + 2) * between * 200;
     ledger->fates =
         static_cast<std::atomic<std::uint8_t>*>(shared_memory(static_cast<std::size_t>(ledger->size)));
 
-    std::mt19937 random(11);
-    std::array<pid_t, 1 + clients_count> processes{};
-    std::uint32_t started = 0;
-    for (std::size_t role = 0; role < processes.size(); ++role)
-        processes[role] = start(role, ++started % 2 == 0);
-    std::uint64_t killed = 0;
-    bool stalled = false;
-    std::uint64_t clients_killed = 0;
-    while (killed < kills) {
-        stalled = stalled || !wait_for_answers(ledger->answers + between_kills);
-        if (stalled) break;
-        const std::size_t role = random() % processes.size();
-        const timespec pause{.tv_sec = 0, .tv_nsec = static_cast<long>(random() % 1'000'000)};
-        ::nanosleep(&pause, nullptr);
-        ::kill(processes[role], SIGKILL);
-        int status = 0;
-        ::waitpid(processes[role], &status, 0);
-        if (!WIFSIGNALED(status)) stalled = true;  // it had ended by itself
-        ++killed;
-        if (role != 0) ++clients_killed;
-        processes[role] = start(role, ++started % 2 == 0);
-    }
-    stalled = stalled || !wait_for_answers(ledger->answers + between_kills);
-    if (stalled) std::fprintf(stderr, "nothing is answered any more\n");
-    // The clients first, so that each call of theirs comes to its end.
-    ledger->enough = true;
-    bool ended_well = !stalled;
-    for (std::size_t role = processes.size(); role-- > 0;) {
-        if (stalled) ::kill(processes[role], SIGKILL);
-        int status = 0;
-        ::waitpid(processes[role], &status, 0);
-        ended_well = ended_well && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    }
+    KilledProcesses processes(1 + clients_count, play, ledger->answers);
+    processes.run(kills, between);
+    processes.end(ledger->enough);  // the clients first, so that each call of theirs comes to its end
 
     std::uint64_t lost = ledger->wrong;
     std::uint64_t unknown = 0;
@@ -223,17 +142,11 @@ int main(int argc, char** argv) {
         if ((fate & (answered | failed)) == 0) ++unknown;
     }
     // What was in flight when its client was killed is known to nobody.
-    if (unknown > clients_killed * tasks_count) lost += unknown - clients_killed * tasks_count;
-    std::uint64_t left = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        std::fprintf(stderr, "left: %s\n", entry.path().c_str());
-        ++left;
-    }
-    std::filesystem::remove_all(folder);
-    std::printf("random kills %llu, lost %llu, left %llu\n", static_cast<unsigned long long>(killed),
-                static_cast<unsigned long long>(lost), static_cast<unsigned long long>(left));
-    const bool passed = ended_well && lost == 0 && left == 0;
-    if (const char* const suite = std::getenv("WEIR_SUITE"); suite != nullptr)
-        std::printf("suite %s: %d passed, %d failed, 0 skipped\n", suite, passed ? 1 : 0, passed ? 0 : 1);
-    return passed ? 0 : 1;
+    const std::uint64_t forgotten = (processes.killed - processes.killed_of[0]) * tasks_count;
+    if (unknown > forgotten) lost += unknown - forgotten;
+    return {.kills = processes.killed,
+            .records = ledger->answers,
+            .lost = lost,
+            .left = folder.count(),
+            .failure = processes.failure};
 }
