@@ -13,6 +13,9 @@
 namespace weir::ipc::service {
 namespace {
 
+// Each stands in the block at multiples of the records' alignment, which is at least 8.
+static_assert(alignof(ServerCall) <= 8);
+
 constexpr std::uint32_t clients_max_most = 1'024;
 constexpr std::uint64_t memory_max = std::uint64_t{1} << 30;
 constexpr const char* creating = "service create";
@@ -38,8 +41,7 @@ Layout layout_of(const Shape& shape, std::uint32_t clients_max) noexcept {
     layout.slots = padded(layout.clients + clients_max * sizeof(ServerClient), alignof(ServerSlot));
     layout.by_index = padded(layout.slots + calls * sizeof(ServerSlot), alignof(ServerCall*));
     layout.calls = padded(layout.by_index + calls * sizeof(ServerCall*), ring::cache_line);
-    layout.call_stride =
-        padded(padded(sizeof(ServerCall), shape.alignment) + shape.request_stride(), ring::cache_line);
+    layout.call_stride = padded(sizeof(ServerCall), shape.alignment) + shape.request_stride();
     layout.size = layout.calls + calls * layout.call_stride;
     return layout;
 }
