@@ -5,12 +5,14 @@
 /// A process that a test kills.
 
 #include "io/running.hpp"
+#include "support/child.hpp"
 #include "support/skip.hpp"
 
 #include <csignal>
 #include <cstdio>
 #include <utility>
 
+#include <grp.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +25,15 @@ inline void skip_where_simulated() {
 /// What a Victim's task says when it got so far.
 inline void say(int fd) {
     CHECK_IN_TASK(::write(fd, "y", 1) == 1);
+}
+
+/// Another user from here on, where there is a choice: root can become one, whoever else stays.
+inline void become_a_stranger() {
+    constexpr uid_t stranger_uid = nobody_uid - 1;
+    if (::geteuid() != 0) return;
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody_gid, nobody_gid, nobody_gid) != 0 ||
+        ::setresuid(stranger_uid, stranger_uid, stranger_uid) != 0)
+        ::_exit(still_privileged_status);
 }
 
 /// A child that runs one task in a scheduler of its own, says when it got so far, and lives until it is killed.

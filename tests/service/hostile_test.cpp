@@ -5,10 +5,8 @@
 #include "service_place.hpp"
 
 #include "io/victim.hpp"
-#include "support/child.hpp"
 
 #include <cstdlib>
-#include <grp.h>
 #include <random>
 
 namespace {
@@ -492,15 +490,6 @@ TEST_CASE("a server that answers calls without reading them is left when there i
 // --- one that scribbles
 
 namespace {
-
-constexpr uid_t stranger_uid = nobody_uid - 1;
-
-void become_a_stranger() {
-    if (::geteuid() != 0) return;
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody_gid, nobody_gid, nobody_gid) != 0 ||
-        ::setresuid(stranger_uid, stranger_uid, stranger_uid) != 0)
-        ::_exit(still_privileged_status);
-}
 
 /// Attaches again and again, and writes what it likes wherever it can: nonsense, and things that are nearly right.
 Task<> scribble(Scheduler&, const Place& place, int say_to) {

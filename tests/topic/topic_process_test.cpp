@@ -5,6 +5,9 @@
 
 #include "io/victim.hpp"
 
+#include <cstdlib>
+#include <random>
+
 namespace {
 
 using namespace weir;
@@ -34,6 +37,75 @@ Task<> take_and_stay(Scheduler& scheduler, const Place& place, std::uint64_t cou
     WEIR_CO_TRY(auto held, poses.next().within(30s));
     say(say_to);
     WEIR_CO_CHECK(sleep_for(1h));
+}
+
+/// Says so when it had `count` samples, all of them.
+Task<> take_as_another_user(Scheduler& scheduler, const Place& place, std::uint64_t count, int say_to) {
+    const uid_t user = ::geteuid();
+    become_a_stranger();
+    WEIR_CO_TRY(auto poses, Poses::open(scheduler, pose_topic, place.subscribes()).within(30s));
+    if (poses.in_place() != (::geteuid() == user)) co_return co_await fail(Errc::invalid, "in place");
+    for (std::uint64_t i = 0; i < count; ++i) {
+        WEIR_CO_TRY(auto sample, poses.next().within(30s));
+        if (!whole(*sample, i) || sample.missed() != 0) co_return co_await fail(Errc::corrupt, "a sample", i);
+    }
+    say(say_to);
+    WEIR_CO_CHECK(sleep_for(1h));
+}
+
+/// Says so when it begins, and when it has missed some and then came to `last`.
+Task<> count_what_was_missed(Scheduler& scheduler, const Place& place, std::uint64_t last, int say_to) {
+    WEIR_CO_TRY(auto poses, Poses::open(scheduler, pose_topic, place.subscribes()).within(30s));
+    std::uint64_t next = 0;
+    std::uint64_t missed = 0;
+    while (next <= last) {
+        WEIR_CO_TRY(auto sample, poses.next().within(30s));
+        if (next == 0) say(say_to);
+        if (!whole(*sample, sample.sequence())) co_return co_await fail(Errc::corrupt, "a sample");
+        if (sample.sequence() != next + sample.missed()) co_return co_await fail(Errc::corrupt, "the count");
+        next = sample.sequence() + 1;
+        missed += sample.missed();
+    }
+    if (missed > 0) say(say_to);
+    WEIR_CO_CHECK(sleep_for(1h));
+}
+
+/// Attaches again and again, and writes what it likes wherever it can: nonsense, and things that are nearly right.
+Task<> scribble(Scheduler& scheduler, const Place& place, int say_to) {
+    std::mt19937 random(7);
+    const auto draw = [&](std::uint32_t below) { return static_cast<std::uint32_t>(random() % below); };
+    bool said = false;
+    for (;;) {
+        auto attached = co_await ipc::open_link(pose_topic, ipc::topic::shape_of<Pose>().terms(0),
+                                                {.directory = &place.directory})
+                            .within(30s);
+        if (!attached) {
+            WEIR_CO_CHECK(sleep_for(1ms));
+            continue;
+        }
+        ipc::LinkClient client = std::move(*attached);
+        if (!std::exchange(said, true)) say(say_to);
+        const Bytes own = client->own();
+        void* const memory = own.data();
+        auto& words = std::launder(static_cast<ipc::topic::SubscriberRegion*>(memory))->words;
+        const Instant until = after(scheduler.now(), std::chrono::milliseconds(draw(20)));
+        while (client->state() == ipc::LinkState::attached && scheduler.now() < until) {
+            for (int i = 0; i < 50; ++i) {
+                switch (draw(16)) {
+                    case 0:
+                        own[draw(static_cast<std::uint32_t>(own.size()))] = static_cast<std::byte>(draw(256));
+                        break;
+                    case 1: words.position = draw(10'000); break;
+                    case 2: words.position.fetch_add(draw(3)); break;
+                    case 3: words.pins[draw(31)] = draw(1'000); break;
+                    case 4: client->ring_bell(); break;
+                    case 5: words.epoch.fetch_add(1); break;
+                    default: words.pins[draw(31)] = draw(24); break;
+                }
+            }
+            WEIR_CO_CHECK(yield());
+        }
+    }
 }
 
 }  // namespace
@@ -119,4 +191,77 @@ TEST_CASE("a subscriber that is killed holds up no publisher, nor does it keep a
         CHECK_IN_TASK(publisher.subscribers() == 1);
         CHECK_IN_TASK(publisher.dropped() == 0);
     }(*running, place, victim));
+}
+
+TEST_CASE("a subscriber of another user gets copies, and all of them") {
+    skip_where_simulated();
+    const Place place;
+    Victim stranger([&](Scheduler& in, int say_to) { return take_as_another_user(in, place, 300, say_to); });
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, int told) -> Task<> {
+        ipc::PublisherOptions options = where.publishes(8, TopicPolicy::wait_for_slowest);
+        options.patience = 30s;
+        options.link.mode = 0666;
+        WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, options));
+        while (publisher.subscribers() == 0) WEIR_CO_CHECK(sleep_for(1ms));
+        WEIR_CO_CHECK(put(of, publisher, 0, 300));
+        WEIR_CO_CHECK(readable(told).within(30s));
+    }(*running, place, stranger.told()));
+    stranger.wait_until_it_says();
+}
+
+TEST_CASE(
+    "a subscriber that is stopped keeps its publisher from nothing, and counts what it missed meanwhile") {
+    skip_where_simulated();
+    const Place place;
+    Victim subscriber(
+        [&](Scheduler& in, int say_to) { return count_what_was_missed(in, place, 1'000, say_to); });
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& whom) -> Task<> {
+        WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, where.publishes(8)));
+        while (publisher.subscribers() == 0) WEIR_CO_CHECK(sleep_for(1ms));
+        WEIR_CO_CHECK(put(of, publisher, 0, 1));
+        WEIR_CO_CHECK(readable(whom.told()).within(30s));
+        whom.wait_until_it_says();
+        ::kill(whom.pid(), SIGSTOP);
+        WEIR_CO_CHECK(put(of, publisher, 1, 1'000));
+        ::kill(whom.pid(), SIGCONT);
+        WEIR_CO_CHECK(put(of, publisher, 1'000, 1'001));
+        WEIR_CO_CHECK(readable(whom.told()).within(30s));
+    }(*running, place, subscriber));
+    subscriber.wait_until_it_says();
+}
+
+TEST_CASE("a stranger that scribbles over all that it can write takes nothing from the others") {
+    skip_where_simulated();
+    const Place place;
+    Victim stranger([&](Scheduler& in, int say_to) {
+        become_a_stranger();
+        return scribble(in, place, say_to);
+    });
+    const char* const longer = std::getenv("WEIR_HOSTILE_S");
+    const Duration span = longer != nullptr ? std::chrono::seconds(std::atoi(longer)) : Duration(500ms);
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& hostile, Duration how_long) -> Task<> {
+        ipc::PublisherOptions options = where.publishes(16, TopicPolicy::wait_for_slowest);
+        options.patience = 2ms;
+        options.subscribers_max = 2;
+        options.link.mode = 0666;
+        // Where the stranger cannot be another user, it is treated as one all the same.
+        options.link.trust = ipc::LinkTrust::nobody;
+        WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, options));
+        WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, where.subscribes()).within(30s));
+        WEIR_CO_CHECK(readable(hostile.told()).within(30s));
+        const Instant until = after(of.now(), how_long);
+        std::uint64_t next = 0;
+        while (of.now() < until || publisher.dropped() == 0) {
+            WEIR_CO_CHECK(put(of, publisher, next, next + 8));
+            WEIR_CO_CHECK(expect(of, poses, next, next + 8));
+            next += 8;
+            if (next % 64 == 0) WEIR_CO_CHECK(yield());
+        }
+        CHECK_IN_TASK(poses.attached());
+        CHECK_IN_TASK(publisher.subscribers() >= 1);
+        hostile.kill();
+    }(*running, place, stranger, span));
 }
