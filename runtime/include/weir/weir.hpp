@@ -29,6 +29,7 @@
 #include "weir/io/readiness.hpp"
 #include "weir/io/remote.hpp"
 #include "weir/io/resolve.hpp"
+#include "weir/io/service_manager.hpp"
 #include "weir/io/signal.hpp"
 #include "weir/io/socket_address.hpp"
 #include "weir/io/tcp.hpp"
