@@ -11,6 +11,7 @@ when they have ended. PROGRAM prints EXPECTED/PROGRAM.txt, given EXPECTED/PROGRA
 an example that was not built.
 """
 import fcntl
+import contextlib
 import os
 import pathlib
 import shlex
@@ -34,9 +35,9 @@ def start(program: pathlib.Path, expected: pathlib.Path, folder: str) -> subproc
         stderr=subprocess.PIPE,
         text=True,
     )
-    # Short enough for a pipe: nobody has to read yet.
-    started.stdin.write(given.read_text() if given.exists() else "")
-    started.stdin.close()
+    # Short enough for a pipe: nobody has to read yet, and one that cannot run here may have ended.
+    with contextlib.suppress(BrokenPipeError), started.stdin:
+        started.stdin.write(given.read_text() if given.exists() else "")
     started.stdin = None
     return started
 

@@ -48,18 +48,19 @@ CONFIGURATIONS = {
         ),
         Configuration(
             "clang",
-            "clang++ -O2, which elides coroutine frames",
+            "clang++ -O2, which elides coroutine frames; under the filter of `weir seccomp`",
             compiler="clang++",
             # The runtime and ipc are what elision concerns; the examples are built by clang with the sanitizers.
             options=STRICT + ("-Dexamples=false",),
+            wrapper=("tests/under_profile", "either"),
             purposes=("build", "tests", "clang"),
         ),
         Configuration(
             "no-io_uring",
-            "the gcc build, with io_uring forbidden by seccomp",
+            "the gcc build under the seccomp filter of `weir seccomp epoll`, which forbids io_uring",
             build="gcc",
             options=STRICT,
-            wrapper=("tests/without_io_uring",),
+            wrapper=("tests/under_profile", "epoll"),
         ),
         Configuration(
             "aarch64",

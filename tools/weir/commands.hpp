@@ -3,10 +3,13 @@
 // The commands of the program `weir`.
 #pragma once
 
+#include "seccomp.hpp"
+
 #include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace weir::tool {
 
@@ -27,5 +30,17 @@ struct StatOptions {
 int stat(std::FILE* out, std::string_view name, const StatOptions& options) noexcept;
 /// "1s", "250ms"; nothing for any other text, and for no time at all.
 [[nodiscard]] std::optional<std::uint64_t> span_ns(std::string_view text) noexcept;
+
+struct SeccompOptions {
+    enum class Format { systemd, oci, bpf };
+    ProfileBackend backend = ProfileBackend::either;
+    Format format = Format::systemd;
+    /// Further calls, of the service's own code: names, or for `bpf` numbers.
+    std::vector<std::string_view> also;
+};
+/// A filter that lets through what a weir service calls: lines for a unit of systemd, the `seccomp` object of the OCI
+/// runtime specification (docker's --security-opt seccomp=FILE), or the kernel's own form for this architecture
+/// (bubblewrap's --seccomp FD). 0, or 1 and a sentence on standard error.
+int seccomp(std::FILE* out, const SeccompOptions& options);
 
 }  // namespace weir::tool

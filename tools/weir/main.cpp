@@ -16,6 +16,8 @@ constexpr const char* usage =
     "       weir ls           the names in the runtime directory, and who serves them\n"
     "       weir stat NAME [--every SPAN [--lines N]]\n"
     "                         what is known of one; every SPAN (1s, 250ms) a line of rates\n"
+    "       weir seccomp [epoll|io_uring] [--format systemd|oci|bpf] [--also CALL]...\n"
+    "                         a filter that lets through the system calls of a weir service\n"
     "       weir --version\n";
 
 int wrong_usage() {
@@ -47,6 +49,35 @@ int stat(std::span<char* const> arguments) {
     return weir::tool::stat(stdout, arguments[0], options);
 }
 
+int seccomp(std::span<char* const> arguments) {
+    using weir::tool::SeccompOptions;
+    SeccompOptions options;
+    if (!arguments.empty() && std::string_view(arguments[0]).substr(0, 2) != "--") {
+        const std::string_view backend = arguments[0];
+        if (backend != "epoll" && backend != "io_uring") return wrong_usage();
+        options.backend =
+            backend == "epoll" ? weir::tool::ProfileBackend::epoll : weir::tool::ProfileBackend::io_uring;
+        arguments = arguments.subspan(1);
+    }
+    if (arguments.size() % 2 != 0) return wrong_usage();
+    for (std::size_t i = 0; i < arguments.size(); i += 2) {
+        const std::string_view option = arguments[i];
+        const std::string_view value = arguments[i + 1];
+        if (option == "--also") {
+            options.also.push_back(value);
+        } else if (option == "--format" && value == "systemd") {
+            options.format = SeccompOptions::Format::systemd;
+        } else if (option == "--format" && value == "oci") {
+            options.format = SeccompOptions::Format::oci;
+        } else if (option == "--format" && value == "bpf") {
+            options.format = SeccompOptions::Format::bpf;
+        } else {
+            return wrong_usage();
+        }
+    }
+    return weir::tool::seccomp(stdout, options);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,6 +86,8 @@ int main(int argc, char** argv) {
     if (command == "doctor" && argc == 2) return weir::tool::doctor(stdout);
     if (command == "ls" && argc == 2) return weir::tool::list(stdout);
     if (command == "stat") return stat(std::span<char* const>(argv + 2, static_cast<std::size_t>(argc - 2)));
+    if (command == "seccomp")
+        return seccomp(std::span<char* const>(argv + 2, static_cast<std::size_t>(argc - 2)));
     if (command == "--version") {
         const weir::Version version = weir::library_version();
         std::printf("weir %d.%d.%d\n", version.major_number, version.minor_number, version.patch_number);
