@@ -38,6 +38,7 @@
 #include "weir/io/unix_seqpacket.hpp"
 #include "weir/io/unix_stream.hpp"
 #include "weir/io/worker.hpp"
+#include "weir/scheduler/real_time.hpp"
 #include "weir/scheduler/run_main.hpp"
 #include "weir/scheduler/scheduler.hpp"
 #include "weir/version.hpp"

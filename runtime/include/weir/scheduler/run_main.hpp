@@ -6,6 +6,7 @@
 #pragma once
 
 #include "weir/core/report.hpp"
+#include "weir/scheduler/real_time.hpp"
 #include "weir/scheduler/scheduler.hpp"
 
 #include <span>
@@ -20,10 +21,16 @@ using Arguments = std::span<char* const>;
 /// Returns 0 if it succeeds; else reports its error and returns 1. A program that was asked to stop (its root's
 /// scope, or a group or combinator that the root task awaits) and is not over after Budget::grace_ms writes the tree
 /// of its live tasks to standard error and exits with 70, by _exit. exit() inside a task ends the program as it is: no
-/// task is unwound.
+/// task is unwound. An error of become_real_time() is reported as one of the scheduler's start.
 template <Budget budget = small_budget, class Serve>
-int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {}) noexcept {
+int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {},
+             const RealTimeOptions& real_time = {}) noexcept {
     static constinit StaticScheduler<budget> scheduler;
+    // First: what the scheduler maps is locked, and it sees how many processors it has.
+    if (const auto done = become_real_time(real_time); !done) {
+        report(done.error());
+        return 1;
+    }
     const auto started = scheduler.start(options);
     if (!started) {
         report(started.error());
