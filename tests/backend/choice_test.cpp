@@ -71,6 +71,26 @@ TEST_CASE("where io_uring is forbidden, automatic falls back to epoll and says w
     }
 }
 
+TEST_CASE(
+    "where io_uring lacks deferred completions, automatic falls back to epoll and says since when they are") {
+    // A kernel before 6.1 does not know the flags; EINVAL is its answer to them.
+    const auto end = weir::test::run_in_child([] {
+        ::unsetenv("WEIR_BACKEND");
+        if (!weir::test::forbid_io_uring(EINVAL)) return no_filter_status;
+        const auto scheduler = std::make_unique<StaticScheduler<budget>>();
+        HOLDS(scheduler->start().has_value());
+        HOLDS(scheduler->backend_name() == "epoll");
+        HOLDS(contains(scheduler->backend_reason(), "epoll, since io_uring cannot be had"));
+        HOLDS(contains(scheduler->backend_reason(), "since 6.1") ||
+              contains(scheduler->backend_reason(), "left out when weir was built"));
+        HOLDS(scheduler->run(sleep_a_little(*scheduler)).has_value());
+        return 0;
+    });
+    if (end.exit_status == no_filter_status) weir::test::skip("no seccomp filters here");
+    INFO(end.errors);
+    CHECK(end.exit_status == 0);
+}
+
 TEST_CASE("where io_uring is forbidden, asking for it by name is an error that says so") {
     for (const int error : {EPERM, ENOSYS}) {
         for (const bool by_environment : {false, true}) {

@@ -29,4 +29,22 @@ namespace weir::test {
            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
 }
 
+/// The same for calls whose argument number `argument` (from 0) has the 32-bit value `value`.
+[[nodiscard]] inline bool forbid_call_with(long number, std::size_t argument, std::uint32_t value,
+                                           int error) {
+    // The low half, on machines that put it first.
+    const auto at = static_cast<std::uint32_t>(offsetof(seccomp_data, args) + 8 * argument);
+    std::array<sock_filter, 6> program{{
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, static_cast<std::uint32_t>(number)},
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, at},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    }};
+    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
 }  // namespace weir::test

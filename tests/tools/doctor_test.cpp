@@ -154,8 +154,7 @@ TEST_CASE("doctor says of a machine without pidfds what will not work, and is no
     CHECK(status == 1);
     CHECK(printed.line("bad   pidfd_open: ") ==
           "bad   pidfd_open: this kernel has it not, or a sandbox forbids it [errno 38]; without it Process "
-          "and shared "
-          "memory do not work");
+          "does not work, and a peer's end is learned from its socket alone");
     CHECK(printed.lines().back() == "not fit: 1 of these will not work");
 }
 

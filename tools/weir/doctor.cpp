@@ -120,7 +120,8 @@ void look_at_calls(Findings& say) {
     look_at_needed(say, "eventfd", probe_eventfd(),
                    "EventFd, Remote and the bells of shared memory do not work");
     look_at_needed(say, "signalfd", probe_signalfd(), "SignalSet does not work");
-    look_at_needed(say, "pidfd_open", probe_pidfd(), "Process and shared memory do not work");
+    look_at_needed(say, "pidfd_open", probe_pidfd(),
+                   "Process does not work, and a peer's end is learned from its socket alone");
     look_at_optional(say, "close_range", probe_close_range(),
                      "descriptors of ours without close-on-exec reach spawned children");
     look_at_needed(say, "memfd", probe_memfd(), "shared memory does not work");
