@@ -42,6 +42,13 @@ CHECKS = {
             "the tools' own tests",
             (sys.executable, "-m", "unittest", "discover", "-s", "tools", "-t", "tools", "-p", "*_test.py"),
         ),
+        Check(
+            "sizes",
+            "a small service on 32-bit ARM is no larger than its limit, and needs no C++ library",
+            (sys.executable, "tools/sizes"),
+            purposes=("build", "arm"),
+            always=False,
+        ),
         Check("doxygen", "the documentation builds without a warning", ("tools/doxygen",), purposes=("docs",), always=False),
     ]
 }

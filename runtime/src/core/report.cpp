@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "weir/core/report.hpp"
 
+#include "core/thread_mutex.hpp"
+
 #include <cerrno>
-#include <mutex>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -22,19 +23,19 @@ struct Hook {
     void* context = nullptr;
 };
 constinit Hook hook;
-constinit std::mutex hook_mutex;
+constinit ThreadMutex hook_mutex;
 
 }  // namespace
 
 void set_report(ReportFunction function, void* context) noexcept {
-    const std::lock_guard lock(hook_mutex);
+    const ThreadGuard lock(hook_mutex);
     hook = function != nullptr ? Hook{function, context} : Hook{};
 }
 
 void report(std::string_view line) noexcept {
     Hook now;
     {
-        const std::lock_guard lock(hook_mutex);
+        const ThreadGuard lock(hook_mutex);
         now = hook;
     }
     now.function(line, now.context);

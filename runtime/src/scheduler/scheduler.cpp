@@ -4,13 +4,13 @@
 #include "weir/core/report.hpp"
 
 #include "backend/choice.hpp"
+#include "core/thread_mutex.hpp"
 #include "sys/processors.hpp"
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <mutex>
 #include <new>
 #include <utility>
 #include <sys/auxv.h>
@@ -36,7 +36,7 @@ void ignore_sigpipe() noexcept {
     }
 }
 
-constinit std::mutex started_lock;  // of the list of started schedulers
+constinit ThreadMutex started_lock;  // of the list of started schedulers
 
 class Inside {
 public:
@@ -60,12 +60,12 @@ extern constinit Scheduler* started_schedulers;
 constinit Scheduler* started_schedulers = nullptr;
 
 void Scheduler::note_started() noexcept {
-    const std::lock_guard guard(started_lock);
+    const ThreadGuard guard(started_lock);
     started_next_ = std::exchange(started_schedulers, this);
 }
 
 void Scheduler::note_gone() noexcept {
-    const std::lock_guard guard(started_lock);
+    const ThreadGuard guard(started_lock);
     for (Scheduler** link = &started_schedulers; *link != nullptr; link = &(*link)->started_next_) {
         if (*link != this) continue;
         *link = started_next_;

@@ -9,6 +9,8 @@
 #include "weir/scheduler/real_time.hpp"
 #include "weir/scheduler/scheduler.hpp"
 
+#include <cstddef>
+#include <new>
 #include <span>
 #include <type_traits>
 
@@ -23,9 +25,19 @@ using Arguments = std::span<char* const>;
 /// of its live tasks to standard error and exits with 70, by _exit. exit() inside a task ends the program as it is: no
 /// task is unwound. An error of become_real_time() is reported as one of the scheduler's start.
 template <Budget budget = small_budget, class Serve>
+    requires(TimerWheel::takes(budget.timer_slots))
 int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {},
              const RealTimeOptions& real_time = {}) noexcept {
-    static constinit StaticScheduler<budget> scheduler;
+    // Made here rather than by the compiler: a static object that is not all zero would lie in the program's file, with
+    // all its storage, and one with a destructor would need the C++ library for its guard and its end.
+    alignas(Scheduler) static std::byte memory[sizeof(Scheduler)];
+    alignas(16) static std::byte storage[storage_layout(budget).size];
+    struct Destroy {
+        Scheduler& of;
+        ~Destroy() { of.~Scheduler(); }
+    };
+    Scheduler& scheduler = *::new (static_cast<void*>(memory)) Scheduler(budget, storage);
+    const Destroy at_end{scheduler};
     // First: what the scheduler maps is locked, and it sees how many processors it has.
     if (const auto done = become_real_time(real_time); !done) {
         report(done.error());

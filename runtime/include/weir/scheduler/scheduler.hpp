@@ -234,7 +234,8 @@ private:
     return sizeof(Scheduler) + storage_layout(budget).size;
 }
 
-/// A scheduler with its memory, for .bss: `static constinit weir::StaticScheduler<budget> scheduler;`
+/// A scheduler with its memory in one object that no code has to construct:
+/// `static constinit weir::StaticScheduler<budget> scheduler;`
 template <Budget fixed_budget>
     requires(TimerWheel::takes(fixed_budget.timer_slots))
 class StaticScheduler : public Scheduler {
