@@ -6,7 +6,15 @@
 
 #include "program.hpp"
 
+#include <chrono>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <sched.h>
 #include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 using weir::Errc;
@@ -164,4 +172,76 @@ TEST_CASE("the end of one part of a program does not count as the program's stop
     const auto end = end_of<short_grace>(goes_on);
     CHECK(end.errors.empty());
     CHECK(end.exit_status == 0);
+}
+
+namespace {
+
+/// How often the kernel switched away from `pid` so far; -1 while it is not asleep, or where /proc does not say it.
+long switches_of_sleeper(pid_t pid) {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    bool asleep = false;
+    long switches = 0;
+    int lines = 0;
+    for (std::string line; std::getline(status, line);) {
+        if (line.rfind("State:", 0) == 0) asleep = line.find('S', 6) != std::string::npos;
+        const auto at = line.find("voluntary_ctxt_switches:");  // and nonvoluntary
+        if (at == std::string::npos) continue;
+        switches += std::stol(line.substr(line.find(':') + 1));
+        ++lines;
+    }
+    return asleep && lines == 2 ? switches : -1;
+}
+
+int quiet_pipe = -1;  // nobody writes to it
+int told_pipe = -1;
+
+Task<> says_that_it_waits(Scheduler&) {
+    WEIR_CO_TRY(auto quiet, weir::PipeReader::adopt(quiet_pipe));
+    std::byte byte{};
+    if (::write(told_pipe, &byte, 1) != 1) co_return co_await weir::fail(Errc::system, "write");
+    WEIR_CO_CHECK(quiet.read({&byte, 1}).within(1h));
+}
+
+}  // namespace
+
+TEST_CASE("an idle service does not wake at all") {
+    if (weir::test::on_simulated()) weir::test::skip("its kernel has no processes that could sleep");
+    // Long enough to see what wakes once a second; WEIR_IDLE_SECONDS looks longer.
+    const char* const asked = std::getenv("WEIR_IDLE_SECONDS");
+    const auto span = std::chrono::seconds(asked != nullptr ? std::atoi(asked) : 2);
+    int quiet[2];
+    int told[2];
+    REQUIRE(::pipe2(quiet, O_CLOEXEC) == 0);
+    REQUIRE(::pipe2(told, O_CLOEXEC) == 0);
+    quiet_pipe = quiet[0];
+    told_pipe = told[1];
+    const pid_t service = ::fork();
+    REQUIRE(service >= 0);
+    if (service == 0) {
+        ::close(quiet[1]);
+        char name[] = "service";
+        char* arguments[] = {name, nullptr};
+        ::_exit(weir::run_main(1, arguments, says_that_it_waits, options_of_this_run()));
+    }
+    ::close(quiet[0]);
+    ::close(told[1]);
+    char byte;
+    const bool waits = ::read(told[0], &byte, 1) == 1;
+    // It has told before it waits; from there on the first sleep is the last.
+    long before = -1;
+    const auto patience = std::chrono::steady_clock::now() + 10s;
+    while (waits && (before = switches_of_sleeper(service)) < 0 &&
+           std::chrono::steady_clock::now() < patience) {
+        ::sched_yield();
+    }
+    std::this_thread::sleep_for(span);  // what is measured
+    const long after = switches_of_sleeper(service);
+    ::close(quiet[1]);
+    ::close(told[0]);
+    int status = -1;
+    ::waitpid(service, &status, 0);
+    CHECK(status == 0);  // the end of the stream ended it
+    if (before < 0) weir::test::skip("/proc does not say here how often a process was switched");
+    CHECK(before > 0);
+    CHECK(after == before);
 }
