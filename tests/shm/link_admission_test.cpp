@@ -215,4 +215,22 @@ TEST_CASE("who only connects and leaves is taken at a limited rate, and others g
     in_directory(connects_only);
 }
 
+Task<> attaches_again_and_again(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    SampleServer server;
+    server.links_max = 2;
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = LinkTrust::nobody}));
+    const Instant began = scheduler.now();
+    for (int i = 0; i < 26; ++i) {
+        WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+        client.close();
+        WEIR_CO_CHECK(sleep_for(1ms));
+    }
+    // 16 at once, the rest at 50 a second.
+    CHECK_IN_TASK(scheduler.now() - began >= 180ms);
+    CHECK_IN_TASK(server.attached == 26);
+}
+TEST_CASE("a user that is not trusted may begin its handshakes at a limited rate") {
+    in_directory(attaches_again_and_again);
+}
+
 }  // namespace

@@ -8,10 +8,16 @@
 
 #include "shm/protocol.hpp"
 
+#include <array>
+
 namespace weir::ipc {
 
 /// The watches of a link's slot. A server's own slot has its listening socket as the first.
 enum LinkWatch : unsigned { socket_watch, process_watch, bell_watch };
+
+/// How often a user that is not trusted may begin a handshake: 50 times a second, 16 at once. One costs the server more
+/// than a hundred calls do, and those that are attached wait meanwhile.
+using UserHandshakes = TokenBucket<20'000'000, 16>;
 
 /// The LinkServer's state, in its slot.
 struct ServerState {
@@ -38,6 +44,10 @@ struct ServerState {
     std::int32_t violator_pid = 0;
     std::uint32_t violator_uid = 0;
     LinkTrust trust = LinkTrust::same_user;
+    // Of users that are not trusted, those that came last.
+    static constexpr std::size_t users_max = 3;
+    std::array<std::uint32_t, users_max> users{};
+    std::array<UserHandshakes, users_max> users_handshakes{};
     TokenBucket<1'000'000, 64> connections{};  // that are taken
     TokenBucket<1'000'000'000, 16> reports{};  // of what clients do: the log is not theirs to fill
 };
@@ -88,6 +98,8 @@ public:
                       const Credentials& credentials) noexcept;
     static void refuse(ServerState& server, int socket) noexcept;
     static bool drop_one_silent(ServerState& server, std::int64_t uid = -1) noexcept;
+    /// Whether such a user may begin another handshake already.
+    static bool in_time(ServerState& server, const Credentials& client) noexcept;
     /// Makes room for another handshake of a user that is not trusted; false if there is none.
     static bool room_for(ServerState& server, const Credentials& client) noexcept;
     static void on_hello(Link& link, const Hello& hello) noexcept;

@@ -151,6 +151,24 @@ bool LinkEnd::drop_one_silent(ServerState& server, std::int64_t uid) noexcept {
     return true;
 }
 
+// Of more users than are remembered the one that was held back least is forgotten, and begins anew; all together have the
+// rate at which connections are taken.
+bool LinkEnd::in_time(ServerState& server, const Credentials& client) noexcept {
+    std::size_t user = 0;
+    for (std::size_t i = 0; i < ServerState::users_max; ++i) {
+        if (server.users[i] == client.uid) {
+            user = i;
+            break;
+        }
+        if (server.users_handshakes[i].full_at() < server.users_handshakes[user].full_at()) user = i;
+    }
+    if (server.users[user] != client.uid) {
+        server.users[user] = client.uid;
+        server.users_handshakes[user] = {};
+    }
+    return server.users_handshakes[user].take(server.slot.scheduler().now());
+}
+
 bool LinkEnd::room_for(ServerState& server, const Credentials& client) noexcept {
     std::uint32_t pending = 0;
     for (const Link* link = server.first; link != nullptr; link = link->next_) {
@@ -178,7 +196,7 @@ void LinkEnd::refuse(ServerState& server, int socket) noexcept {
 }
 
 void LinkEnd::accept_some(ServerState& server) noexcept {
-    constexpr int connections_max = 16;  // in one go: then others have their turn
+    constexpr int connections_max = 4;  // in one go: then others have their turn
     LinkSlot& own = server.slot;
     LinkTable& table = own.scheduler().links();
     for (int i = 0; i < connections_max; ++i) {
@@ -205,7 +223,7 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
             }
             const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
             // One that hangs up without an answer comes again.
-            if (!trusts(server.trust, client.uid) && !room_for(server, client)) {
+            if (!trusts(server.trust, client.uid) && !(in_time(server, client) && room_for(server, client))) {
                 ++server.refused;
                 ++server.over_cap;
                 continue;

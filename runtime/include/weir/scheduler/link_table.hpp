@@ -44,7 +44,7 @@ struct LinkKind {
 class LinkSlot : private Timer {
 public:
     static constexpr unsigned watches_max = 3;
-    static constexpr std::size_t state_size = 240;
+    static constexpr std::size_t state_size = 264;
 
     LinkSlot() noexcept;
     LinkSlot(const LinkSlot&) = delete;

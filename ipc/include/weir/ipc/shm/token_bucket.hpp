@@ -33,6 +33,9 @@ public:
         return std::max(full_at_ - now - room, Duration::zero());
     }
 
+    /// When it will be full, or was: the later, the more was taken lately.
+    [[nodiscard]] Instant full_at() const noexcept { return full_at_; }
+
 private:
     Instant full_at_{};
 };
