@@ -2,6 +2,7 @@
 #include <weir/version.hpp>
 
 #include "support/catch.hpp"
+#include "this_build.hpp"
 
 #include <string>
 
@@ -15,7 +16,7 @@ std::string text(weir::Version version) {
 }  // namespace
 
 TEST_CASE("the headers have the version of the project") {
-    CHECK(text(weir::header_version) == WEIR_PROJECT_VERSION);
+    CHECK(text(weir::header_version) == weir::test::this_build::project_version);
 }
 
 TEST_CASE("the library has the version of the headers") {

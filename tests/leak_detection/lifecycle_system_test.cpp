@@ -4,6 +4,7 @@
 #include "support/child.hpp"
 #include "support/skip.hpp"
 #include "system.hpp"
+#include "this_build.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -329,7 +330,7 @@ TEST_CASE("users apart or one for all: the leak is found alike, and a kill of ea
 }
 
 TEST_CASE("an unprivileged user can run it, but not as somebody else") {
-    if (::geteuid() == 0 && ::access(LEAK_PROGRAMS, X_OK) != 0)
+    if (::geteuid() == 0 && ::access(weir::test::this_build::leak_detection_programs, X_OK) != 0)
         weir::test::skip("the build is not accessible");
     System system{{"--leak-at", "450"}, {}, true};
     CHECK(system.end().status == 0);

@@ -8,6 +8,7 @@
 #include "loop_model.hpp"
 #include "loop_time.hpp"
 #include "support/catch.hpp"
+#include "this_build.hpp"
 
 #include <array>
 #include <cerrno>
@@ -209,7 +210,9 @@ bool emulated() {
 Controlled control(const std::string& directory, const std::string& request) {
     std::array<int, 2> errors{};
     if (::pipe2(errors.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
-    const auto line = launcher() + " " LEAK_PROGRAMS "/weir-leak-control '" + directory + "' " + request +
+    const auto program_path =
+        weir::test::this_build::leak_detection_programs + std::string("/weir-leak-control");
+    const auto line = launcher() + " " + program_path + " '" + directory + "' " + request +
                       " 2>/proc/self/fd/" + std::to_string(errors[1]);
     ::fcntl(errors[1], F_SETFD, 0);
     FILE* const program = ::popen(line.c_str(), "re");
@@ -241,7 +244,8 @@ System::System(std::vector<std::string> arguments, const Environment& environmen
         }
         with_launcher["WEIR_LEAK_LAUNCHER"] = launcher();
     }
-    words.emplace_back(LEAK_PROGRAMS "/weir-leak-supervisor");
+    words.emplace_back(weir::test::this_build::leak_detection_programs +
+                       std::string("/weir-leak-supervisor"));
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::array<int, 2> output{};
     std::array<int, 2> errors{};

@@ -3,6 +3,7 @@
 
 #include "io/running.hpp"
 #include "support/skip.hpp"
+#include "this_build.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -57,7 +58,7 @@ public:
         std::string name = semaphore.name();
         std::string verb = what;
         std::string number = std::to_string(count);
-        std::string program = WEIR_FOREIGN_SEMAPHORE_PEER;
+        std::string program = this_build::foreign_semaphore_peer;
         char* const arguments[] = {program.data(), name.data(), verb.data(), number.data(), nullptr};
         REQUIRE(::posix_spawn(&pid_, program.c_str(), nullptr, nullptr, arguments, environ) == 0);
     }
@@ -77,7 +78,7 @@ private:
     // program's architecture, and the emulator tells of that by the child's status alone.
     static void skip_where_it_cannot_run() {
         constexpr int says_usage = 2;
-        std::string program = WEIR_FOREIGN_SEMAPHORE_PEER;
+        std::string program = this_build::foreign_semaphore_peer;
         char* const arguments[] = {program.data(), nullptr};
         pid_t pid = -1;
         int status = -1;

@@ -125,7 +125,7 @@ class Run:
             print(f"          {skip}", flush=True)
 
     def build(self, configuration: configurations.Configuration) -> bool:
-        self.say(f"building {configuration.folder.name}: {configuration.about}")
+        self.say(f"building {configuration.name}: {configuration.about}")
         try:
             configurations.configure(configuration)
             configurations.compile(configuration)
