@@ -21,6 +21,7 @@ using namespace weir::test;
 using namespace std::chrono_literals;
 using ipc::ByteRingReader;
 using ipc::ByteRingWriter;
+using ipc::LinkTrust;
 using ipc::RingReader;
 using ipc::RingWriter;
 
@@ -57,12 +58,18 @@ struct weir::ipc::RecordTraits<OfThisBuildToo> {
 namespace {
 
 template <class Body>
-void on_each(Body body) {
+void on_each(LinkTrust trust, Body body) {
     for_each_seed([&](std::uint64_t seed) {
-        const Place place;
+        const Place place(trust);
         Running running(seed);
         running.must_run(body(*running, place));
     });
+}
+// In place, and by copies and packets.
+template <class Body>
+void on_each(Body body) {
+    on_each(LinkTrust::everyone, body);
+    on_each(LinkTrust::nobody, body);
 }
 
 Task<> produce(Scheduler& scheduler, const Place& place, std::uint32_t slots, std::uint64_t count) {
@@ -336,7 +343,7 @@ TEST_CASE("a second task at the same end is turned away, and a stop ends a wait"
 }
 
 TEST_CASE("a bell that cannot be armed is a lost peer, told once") {
-    on_each([](Scheduler& of, const Place& place) -> Task<> {
+    on_each(LinkTrust::everyone, [](Scheduler& of, const Place& place) -> Task<> {
         WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(2)));
         WEIR_CO_TRY(auto reader, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
         put_files_in_place_of_eventfds();
@@ -364,7 +371,7 @@ TEST_CASE("a record that was committed before the stop of a wait wins over it") 
 }
 
 TEST_CASE("closing ends with peer_lost if the reader is lost with records left, which another one gets") {
-    on_each([](Scheduler& of, const Place& place) -> Task<> {
+    on_each(LinkTrust::everyone, [](Scheduler& of, const Place& place) -> Task<> {
         WEIR_CO_TRY(auto ring, RingWriter<Reading>::create(of, readings, place.slots(4)));
         WEIR_CO_TRY(auto reader, RingReader<Reading>::open(of, readings, place.opened()).within(10s));
         put_files_in_place_of_eventfds();

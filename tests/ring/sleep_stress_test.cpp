@@ -35,6 +35,7 @@ struct Run {
     int cores;
     std::uint32_t seed;
     Duration span;
+    ipc::LinkTrust trust;  // eventfds and in place, or packets and copies
 };
 
 class Random {
@@ -140,7 +141,7 @@ pid_t start(const Run& run, const Place& place, bool writes) {
 void stress(const Run& run) {
     INFO(text(run.writer) << " to " << text(run.reader) << " on " << run.cores << " cores, seed "
                           << run.seed);
-    const Place place;
+    const Place place(run.trust);
     const pid_t writer = start(run, place, true);
     const pid_t reader = start(run, place, false);
     for (const pid_t child : {writer, reader}) {
@@ -167,7 +168,8 @@ void stress_on(int cores) {
         for (const auto reader : {BackendChoice::epoll, BackendChoice::io_uring}) {
             if (without_uring && (writer == BackendChoice::io_uring || reader == BackendChoice::io_uring))
                 continue;
-            stress({writer, reader, cores, seed++, span});
+            stress({writer, reader, cores, seed++, span, ipc::LinkTrust::everyone});
+            stress({writer, reader, cores, seed++, span / 2, ipc::LinkTrust::nobody});
         }
     }
 }

@@ -87,6 +87,9 @@ void RingWriterEnd::take_from(RingWriterEnd& other) noexcept {
     link_ = std::exchange(other.link_, nullptr);
     reader_cursor_ = std::exchange(other.reader_cursor_, nullptr);
     data_ = std::exchange(other.data_, nullptr);
+    boundary_ = other.boundary_;
+    of_bytes_ = other.of_bytes_;
+    walks_ = std::exchange(other.walks_, false);
     attached_ = std::exchange(other.attached_, false);
     if (server_) server_.set_owner(this);
 }
@@ -110,6 +113,7 @@ Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const
     auto* const nobody = ::new (static_cast<void*>(mapping_.data() + sizeof(SharedWords))) SharedWords();
     data_ = mapping_.data() + data_offset;
     scheduler_ = &scheduler;
+    of_bytes_ = shape.record_size == 0;
     machine = Machine(*own, *nobody, data_, shape.units);
     WEIR_TRY(server_, LinkServer::create(scheduler, name, shape.terms(), hooks, this, options));
     return {};
@@ -120,7 +124,7 @@ void RingWriterEnd::shut() noexcept {
     settle();
     server_.close();
     link_ = nullptr;
-    attached_ = false;
+    attached_ = walks_ = false;
     machine = Machine();
     mapping_.unmap();
     region_.close();
@@ -131,7 +135,7 @@ RingProgress RingWriterEnd::progress(std::uint32_t units, std::optional<Errc>& e
         error = Errc::closed;
         return RingProgress::failed;
     }
-    switch (machine.need(units)) {
+    switch (checked(machine.need(units))) {
         case Look::ready: return RingProgress::ready;
         case Look::nothing:
             if (!reader_died_) return RingProgress::waiting;
@@ -148,7 +152,7 @@ RingProgress RingWriterEnd::progress(std::uint32_t units, std::optional<Errc>& e
 
 RingProgress RingWriterEnd::sleep(std::uint32_t units, std::optional<Errc>& error) noexcept {
     ++sleeps_;
-    switch (machine.announce(units)) {
+    switch (checked(machine.announce(units))) {
         case Look::ready: return RingProgress::ready;
         case Look::nothing: break;
         case Look::corrupt: return progress(units, error);
@@ -156,6 +160,22 @@ RingProgress RingWriterEnd::sleep(std::uint32_t units, std::optional<Errc>& erro
     // Without a reader, or when this one goes, news of the link ends the wait.
     if (attached_) link_->arm_bell();
     return RingProgress::waiting;
+}
+
+// A cursor in the middle of a record is one that its reader can have only by breaking the rules, and what it breaks is
+// the next reader's ring. The headers are our own: nobody else can write to them.
+Look RingWriterEnd::checked(Look found) noexcept {
+    if (!walks_ || found == Look::corrupt) return found;
+    const std::uint32_t released = machine.seen();
+    while (boundary_ != released) {
+        const std::uint32_t span = machine.span_at(boundary_);
+        if (span > released - boundary_) {
+            machine.rebind(words_at(link_->peer().data()), boundary_);  // nothing of what it said counts
+            return Look::corrupt;
+        }
+        boundary_ += span;
+    }
+    return found;
 }
 
 Result<LinkGrant> RingWriterEnd::on_admit(void* owner, Link& link) noexcept {
@@ -182,6 +202,8 @@ void RingWriterEnd::on_attached(void* owner, Link& link) noexcept {
     self.reader_cursor_ = &words.cursor;
     self.attached_ = true;
     self.machine.rebind(words);
+    self.walks_ = self.of_bytes_ && !link.trusted();
+    self.boundary_ = self.machine.seen();
     link.ring_bell();
     if (self.waiter_ != nullptr) self.waiter_->look_again();
 }
@@ -201,18 +223,18 @@ void RingWriterEnd::on_signal(void* owner, Link& link) noexcept {
 void RingWriterEnd::turn_out(Link& link) noexcept {
     if (link_ != &link) return;
     if (attached_) {
-        if (machine.look(1) == Look::corrupt) link.turn_out(LinkViolation::memory);
+        if (checked(machine.look(1)) == Look::corrupt) link.turn_out(LinkViolation::memory);
         stand_in().cursor.store(machine.seen(), std::memory_order_relaxed);
         machine.rebind(stand_in());
     }
-    attached_ = false;
+    attached_ = walks_ = false;
     link_ = nullptr;
     link.close();
 }
 
 void RingWriterEnd::fill_stat(void* owner, LinkStat& stat) noexcept {
     auto& self = *static_cast<RingWriterEnd*>(owner);
-    std::ignore = self.machine.look(1);
+    std::ignore = self.checked(self.machine.look(1));  // what is impossible is left for the next wait to find
     const std::uint32_t fill = self.machine.capacity() - self.machine.known();
     stat.region_bytes = self.mapping_.size();
     stat.records = self.records_;
@@ -248,7 +270,9 @@ void RingReaderEnd::take_from(RingReaderEnd& other) noexcept {
     link_ = std::move(other.link_);
     writer_cursor_ = std::exchange(other.writer_cursor_, nullptr);
     data_ = std::exchange(other.data_, nullptr);
-    broken_ = std::exchange(other.broken_, false);
+    copy_ = std::move(other.copy_);
+    copies_ = std::exchange(other.copies_, false);
+    believed_ = std::exchange(other.believed_, false);
     if (link_) link_.set_owner(hooks, this);
 }
 
@@ -261,12 +285,19 @@ Result<void> RingReaderEnd::attach(LinkClient client, std::uint32_t unit_bytes) 
         return failure(Errc::mismatch, "ring open, the reader's memory", sizeof(SharedWords),
                        client->own().size());
     link_ = std::move(client);
+    copies_ = !link_->trusted();
+    // For one record, or as many as there are in a page; of bytes not before it is needed.
+    if (unit_bytes > 1) {
+        const auto made = make_copy_room(unit_bytes);
+        if (!made) return failure(made.error());
+    }
     scheduler_ = &link_->scheduler();
     data_ = link_->peer().data() + data_offset;
     writer_cursor_ = &words_at(link_->peer().data()).cursor;
     machine = Machine(words_at(link_->own().data()), words_at(link_->peer().data()), data_,
                       static_cast<std::uint32_t>(units));
     link_.set_owner(hooks, this);
+    believed_ = true;
     link_->ring_bell();
     return {};
 }
@@ -276,7 +307,21 @@ void RingReaderEnd::shut() noexcept {
     settle();
     machine = Machine();
     data_ = nullptr;
+    believed_ = false;
+    copy_.unmap();
     link_.close();
+}
+
+Result<void> RingReaderEnd::make_copy_room(std::size_t size) noexcept {
+    if (!copies_ || copy_.size() >= size) return {};
+    WEIR_TRY(copy_, Mapping::private_memory(size));
+    return {};
+}
+
+const std::byte* RingReaderEnd::copied(std::size_t offset, std::size_t size) const noexcept {
+    WEIR_ASSERT(size <= copy_.size());
+    MachineAtomics::take_copy(copy_.data(), data_ + offset, size);
+    return copy_.data();
 }
 
 RingProgress RingReaderEnd::progress(std::uint32_t units, std::optional<Errc>& error) noexcept {
@@ -287,7 +332,7 @@ RingProgress RingReaderEnd::progress(std::uint32_t units, std::optional<Errc>& e
     if (!open()) return fail_with(Errc::closed);
     // Before the look: what the writer stored before it went can then be seen.
     const LinkState state = link_->state();
-    if (broken_ || machine.need(units) == Look::corrupt) {
+    if (!believed_ || machine.need(units) == Look::corrupt) {
         set_broken();
         return fail_with(Errc::corrupt);
     }

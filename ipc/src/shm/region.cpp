@@ -68,6 +68,12 @@ Result<Mapping> private_memory(std::size_t size) noexcept {
     return map(-1, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, "private memory");
 }
 
+Result<Mapping> Mapping::private_memory(std::size_t size) noexcept {
+    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const std::size_t rounded = (size + page - 1) / page * page;
+    return map(-1, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, "memory for copies");
+}
+
 void Mapping::unmap() noexcept {
     if (data_ == nullptr) return;
     ::munmap(std::exchange(data_, nullptr), std::exchange(size_, 0));

@@ -62,12 +62,14 @@ private:
     std::uint32_t size_;
 };
 
-/// A record in place. Dropping it releases it. Move-only; lives no longer than its reader, which must not move.
+/// A record, in place or copied as a RingItem is, or in the buffer that it was read into. Dropping it releases it.
+/// Move-only; lives no longer than its reader, which must not move.
 template <class End>
 class [[nodiscard]] BasicByteRecord : public RingItemBase<End> {
 public:
     BasicByteRecord(End& end, ConstBytes bytes) noexcept : RingItemBase<End>(end, 1), bytes_(bytes) {}
-    /// 8-aligned. After defer() they stay until the next release or wait.
+    /// 8-aligned, but where the buffer is not. After defer() they stay until the next release or wait; copies, until the
+    /// next record is taken.
     [[nodiscard]] ConstBytes bytes() const noexcept { return bytes_; }
 
 private:
@@ -114,33 +116,66 @@ private:
     std::size_t size_;
 };
 
-/// What next() of a reader of bytes returns.
+/// Takes the next record where it lies, or copies it if the writer is not trusted.
 template <class End>
-class [[nodiscard]] NextBytes : public Awaitable<NextBytes<End>> {
+struct TakeBytes {
+    Result<ConstBytes> operator()(End& reader, const char* operation) const noexcept {
+        if (ring_copies(reader)) {
+            if constexpr (requires { reader.make_copy_room(0); }) {
+                const auto made = reader.make_copy_room(ring::record_size_max(reader.machine.capacity()));
+                if (!made) return failure(made.error());
+            }
+        }
+        ring::RecordConsumer<ring::MachineAtomics>::Record record{};
+        if (!reader.machine.take(record)) {
+            reader.set_broken();
+            return failure(Errc::corrupt, operation);
+        }
+        return ConstBytes{ring_readable(reader, record.offset, record.size), record.size};
+    }
+};
+/// Copies the next record into a buffer; one that does not fit stays.
+template <class End>
+struct TakeBytesInto {
+    Bytes buffer;
+    Result<ConstBytes> operator()(End& reader, const char* operation) const noexcept {
+        ring::RecordConsumer<ring::MachineAtomics>::Record record{};
+        if (!reader.machine.find(record)) {
+            reader.set_broken();
+            return failure(Errc::corrupt, operation);
+        }
+        if (record.size > buffer.size())
+            return failure(Errc::too_large, operation, record.size, buffer.size());
+        ring::MachineAtomics::take_copy(buffer.data(), reader.data() + record.offset, record.size);
+        reader.machine.advance(record.units);
+        return ConstBytes{buffer.data(), record.size};
+    }
+};
+
+/// What next() of a reader of bytes returns.
+template <class End, class Take>
+class [[nodiscard]] NextBytes : public Awaitable<NextBytes<End, Take>> {
 public:
     using Outcome = Result<BasicByteRecord<End>>;
-    explicit NextBytes(End& end) noexcept : end_(&end) {}
+    explicit NextBytes(End& end, Take take = {}) noexcept : end_(&end), take_(take) {}
 
     class Wait : public RingWait<End> {
     public:
-        explicit Wait(NextBytes&& next) noexcept : RingWait<End>(kind, *next.end_, 1) {}
+        explicit Wait(NextBytes&& next) noexcept : RingWait<End>(kind, *next.end_, 1), take_(next.take_) {}
         Outcome take() noexcept {
             if (!this->arrived()) return this->failed();
-            End& reader = this->end();
-            ring::RecordConsumer<ring::MachineAtomics>::Record record{};
-            if (!reader.machine.take(record)) {
-                reader.set_broken();
-                return failure(Errc::corrupt, this->name());
-            }
-            return BasicByteRecord<End>(reader, {reader.data() + record.offset, record.size});
+            WEIR_TRY(const ConstBytes bytes, take_(this->end(), this->name()));
+            return BasicByteRecord<End>(this->end(), bytes);
         }
 
     private:
         static constexpr Pending::Kind kind{End::waiting_for, nullptr};
+        [[no_unique_address]] Take take_;
     };
 
 private:
     End* end_;
+    [[no_unique_address]] Take take_;
 };
 
 /// Writing records of bytes at an End, whatever its ring is made of.
@@ -167,8 +202,14 @@ protected:
 template <class End>
 class ByteRingReading {
 public:
-    /// As RingReading::next; the bytes are valid until the record is released.
-    [[nodiscard]] NextBytes<End> next() noexcept { return NextBytes<End>(end_); }
+    /// As RingReading::next; the bytes are valid until the record is released. Copies take memory for half the ring, from
+    /// the first one on; error: no_memory, and the record stays.
+    [[nodiscard]] auto next() noexcept { return NextBytes<End, TakeBytes<End>>(end_); }
+    /// The same, copied into `buffer`, which lives until the record is released, whoever the writer is. Error: too_large
+    /// (its size and the buffer's), and the record stays.
+    [[nodiscard]] auto next(Bytes buffer) noexcept {
+        return NextBytes<End, TakeBytesInto<End>>(end_, {buffer});
+    }
     void release() noexcept { end_.flush(); }
     void close() noexcept { end_.shut(); }
     [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }

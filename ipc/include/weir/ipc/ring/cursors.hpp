@@ -76,6 +76,8 @@ public:
     [[nodiscard]] std::uint32_t cursor() const noexcept { return side_.cursor(); }
     /// A new peer took the old one's place, with its cursor at seen().
     void rebind(const Words<Atomics>& peer) noexcept { side_.rebind(peer); }
+    /// The same peer or another one, of which nothing is believed that was seen beyond `seen`.
+    void rebind(const Words<Atomics>& peer, std::uint32_t seen) noexcept { side_.rebind(peer, seen); }
 
 private:
     Side<Atomics> side_;

@@ -70,6 +70,14 @@ public:
         this->advance(record_units(size));
     }
 
+    /// What the record or pad at `cursor`, which was finished and not written over since, takes of the ring.
+    [[nodiscard]] std::uint32_t span_at(std::uint32_t cursor) const noexcept {
+        const RecordHeader header = Atomics::read_header(data_, cursor & (this->capacity() - 1));
+        const bool pad = header.mark == (cursor | pad_kind);
+        return pad ? header.size + static_cast<std::uint32_t>(sizeof(RecordHeader))
+                   : record_units(header.size);
+    }
+
 private:
     typename Atomics::Data data_{};
 };
@@ -85,26 +93,37 @@ public:
     struct Record {
         std::uint32_t offset;  ///< of the payload
         std::uint32_t size;
+        std::uint32_t units;  ///< what it takes of the ring, with a pad before it
     };
 
-    /// Takes the next record. The caller saw that something is there. False if the headers are impossible.
-    [[nodiscard]] bool take(Record& record) noexcept {
-        for (int pads = 0;; ++pads) {
-            const RecordHeader header = Atomics::read_header(data_, this->offset());
-            if (header.mark == (this->position() | record_kind)) [[likely]] {
+    /// Finds the next record, which stays. The caller saw that something is there. False if the headers are impossible.
+    [[nodiscard]] bool find(Record& record) const noexcept {
+        std::uint32_t pad = 0;
+        for (;;) {
+            const std::uint32_t position = this->position() + pad;
+            const std::uint32_t offset = position & (this->capacity() - 1);
+            const std::uint32_t left = this->capacity() - offset;
+            const std::uint32_t known = this->known() - pad;
+            const RecordHeader header = Atomics::read_header(data_, offset);
+            if (header.mark == (position | record_kind)) [[likely]] {
                 if (header.size > record_size_max(this->capacity())) return false;
                 const std::uint32_t units = record_units(header.size);
-                if (units > this->known() || units > this->to_end()) return false;
-                record = {this->offset() + static_cast<std::uint32_t>(sizeof(RecordHeader)), header.size};
-                this->advance(units);
+                if (units > known || units > left) return false;
+                record = {offset + static_cast<std::uint32_t>(sizeof(RecordHeader)), header.size,
+                          pad + units};
                 return true;
             }
-            const std::uint32_t left = this->to_end();
-            if (header.mark != (this->position() | pad_kind) || pads > 0) return false;
+            if (header.mark != (position | pad_kind) || pad > 0) return false;
             if (header.size != left - sizeof(RecordHeader)) return false;
-            if (left >= this->known()) return false;  // a pad is committed with the record behind it
-            this->advance(left);
+            if (left >= known) return false;  // a pad is committed with the record behind it
+            pad = left;
         }
+    }
+    /// The same, and goes on behind it.
+    [[nodiscard]] bool take(Record& record) noexcept {
+        if (!find(record)) return false;
+        this->advance(record.units);
+        return true;
     }
 
 private:

@@ -16,12 +16,13 @@
 // it is: a reader that dies in the middle of a record leaves that record. While there is work on both sides neither
 // makes a system call.
 //
-// T is a portable record (types/layout.hpp), and needs no alignment beyond 64. Both sides trust each other: a record that
-// is read may change if its writer is broken, and only then.
+// T is a portable record (types/layout.hpp), and needs no alignment beyond 64. A reader that trusts the writer (as one of
+// the same user, see LinkTrust) reads in place: a record may change while it is read if its writer is broken, and only
+// then. Another one reads copies.
 #pragma once
 
 #include "weir/ipc/ring/ring_end.hpp"
-#include "weir/ipc/types/layout.hpp"
+#include "weir/ipc/types/validity.hpp"
 
 #include <algorithm>
 #include <tuple>
@@ -160,7 +161,53 @@ private:
     std::uint32_t count_;
 };
 
-/// One record in place. Move-only; lives no longer than its RingReader, which must not move meanwhile.
+/// Whether an end of a ring gives out copies of records, since the writer is not trusted. Those of rings that have no
+/// such writers do not say.
+template <class End>
+[[nodiscard]] bool ring_copies(const End& end) noexcept {
+    if constexpr (requires { end.copies(); }) {
+        return end.copies();
+    } else {
+        return false;
+    }
+}
+/// `size` bytes at `offset` of the data of an end, to be read there or in a copy.
+template <class End>
+[[nodiscard]] const std::byte* ring_readable(End& end, std::size_t offset, std::size_t size) noexcept {
+    if constexpr (requires { end.readable(offset, size); }) {
+        return end.readable(offset, size);
+    } else {
+        return end.data() + offset;
+    }
+}
+
+/// Whether copies of T are looked at: not all bytes are a T. Of types that only one build understands
+/// (RecordTraits<T>::same_build) nothing is known.
+template <class T>
+inline constexpr bool ring_checks = false;
+template <PortableRecord T>
+inline constexpr bool ring_checks<T> = !always_valid<T>;
+/// What taking a record gives: it can go wrong where it is looked at.
+template <class T, class Value>
+using RingTaken = std::conditional_t<ring_checks<T>, Result<Value>, Value>;
+/// Whether `count` records at `first` are Ts, where they are copies; what a trusted writer wrote is not looked at. If not,
+/// the writer is turned out.
+template <RingRecord T, class End>
+[[nodiscard]] bool ring_valid(End& end, const void* first, std::uint32_t count) noexcept {
+    if (!ring_copies(end)) return true;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const void* const at =
+            static_cast<const std::byte*>(first) + std::size_t{i} * ring_shape_of<T>(1).unit_bytes;
+        if (is_valid(*static_cast<const T*>(at))) continue;
+        end.set_broken();
+        return false;
+    }
+    return true;
+}
+
+/// One record: in place where the writer is trusted, and so liable to change if it is broken; else a copy of our own,
+/// which is a valid T (types/validity.hpp) if T is a portable record, and stays until the next one is taken.
+/// Move-only; lives no longer than its RingReader, which must not move meanwhile.
 template <RingRecord T, class End = RingReaderEnd>
 class [[nodiscard]] RingItem : public RingItemBase<End> {
 public:
@@ -172,7 +219,7 @@ private:
     const T* value_;
 };
 
-/// Several records in place, released together.
+/// Several records, in place or copied as one is, released together.
 template <RingRecord T, class End = RingReaderEnd>
 class [[nodiscard]] RingItems : public RingItemBase<End> {
 public:
@@ -341,8 +388,13 @@ protected:
 private:
     struct TakeOne {
         using Value = RingItem<T, End>;
-        Value operator()(End& end) const noexcept {
-            const void* const place = end.data() + std::size_t{end.machine.offset()} * stride;
+        RingTaken<T, Value> operator()(End& end) const noexcept {
+            const void* const place =
+                ring_readable(end, std::size_t{end.machine.offset()} * stride, sizeof(T));
+            if constexpr (ring_checks<T>) {
+                if (!ring_valid<T>(end, place, 1)) [[unlikely]]
+                    return failure(Errc::corrupt, End::waiting_for);
+            }
             end.machine.advance(1);
             return Value(end, static_cast<const T*>(place));
         }
@@ -350,20 +402,30 @@ private:
     struct TakeSome {
         using Value = RingItems<T, End>;
         std::uint32_t most;
-        Value operator()(End& end) const noexcept {
-            const std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
-            const std::byte* const first = end.data() + std::size_t{end.machine.offset()} * stride;
+        RingTaken<T, Value> operator()(End& end) const noexcept {
+            std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
+            if constexpr (requires { end.copy_room(); }) {
+                if (end.copies()) [[unlikely]]
+                    count = std::min(count, static_cast<std::uint32_t>(end.copy_room() / stride));
+            }
+            const std::byte* const first =
+                ring_readable(end, std::size_t{end.machine.offset()} * stride, std::size_t{count} * stride);
+            if constexpr (ring_checks<T>) {
+                if (!ring_valid<T>(end, first, count)) [[unlikely]]
+                    return failure(Errc::corrupt, End::waiting_for);
+            }
             end.machine.advance(count);
             return Value(end, first, stride, count);
         }
     };
 
 public:
-    /// Waits for the next record, to be used in place. Completes at once while there are any. Errors: cancelled,
+    /// Waits for the next record, to be used in place or in a copy: see RingItem. Completes at once while there are any. Errors: cancelled,
     /// timed_out, busy (another task waits, or a record is in use), closed, corrupt (the writer wrote nonsense), and
     /// those by which the ring ends. Takes no frame.
     [[nodiscard]] auto next() noexcept { return RingAwait<End, TakeOne>(end_, {}, 1); }
-    /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring.
+    /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring, and of
+    /// copies no more than there are in a page.
     [[nodiscard]] auto next_some(std::uint32_t most) noexcept {
         return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1}, 1);
     }
@@ -373,7 +435,7 @@ public:
             return failure(Errc::busy, End::waiting_for);
         if (!end_.ready(1)) [[unlikely]] {
             if (!end_.open()) return failure(Errc::closed, End::waiting_for);
-            if (end_.machine.look(1) != ring::Look::ready)
+            if (end_.machine.look(1) != ring::Look::ready || !end_.ready(1))
                 return failure(Errc::would_block, End::waiting_for);
         }
         return TakeOne{}(end_);
@@ -391,7 +453,7 @@ protected:
 };
 
 /// The reading end of a ring of T. Move-only, while no record of it is in use and nobody waits; belongs to one
-/// scheduler's thread. Takes one slot of the link table. It ends with `ended` (the writer closed) or peer_lost (it died),
+/// scheduler's thread. Takes one slot of the link table, and where it copies a page or a record of memory. It ends with `ended` (the writer closed) or peer_lost (it died),
 /// both only after its last committed record.
 template <RingRecord T>
 class RingReader : public RingReading<T, RingReaderEnd> {

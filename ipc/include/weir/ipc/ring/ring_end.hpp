@@ -5,7 +5,7 @@
 // The writer serves the ring's name and owns the memory that the records lie in; a reader attaches to it, gets that
 // memory read-only, and writes only its own two words. One reader at a time. Without a reader, records stay, and a
 // writer that finds the ring full waits for one to come; the next reader begins with the first record that was not
-// released. Reading is in place: both sides trust each other.
+// released. Reading is in place where the reader trusts the writer, and else in a private copy.
 //
 // A wait that cannot end at once lets the scheduler look at the peer's cursor; only when the thread is about to block is
 // sleep announced and the bell armed. It ends by that look, by the bell, by news of the link, or by a stop, and each
@@ -203,6 +203,8 @@ private:
     static void fill_stat(void* owner, LinkStat& stat) noexcept;
     void turn_out(Link& link) noexcept;
     void take_from(RingWriterEnd& other) noexcept;
+    /// After a look: whether a reader that is not trusted stands between two records.
+    [[nodiscard]] ring::Look checked(ring::Look found) noexcept;
 
     // In our own region, since it must not move: the reader's words while there is no reader.
     [[nodiscard]] ring::Words<ring::MachineAtomics>& stand_in() const noexcept;
@@ -214,6 +216,9 @@ private:
     Link* link_ = nullptr;  // the reader that is attached, or about to be
     const Watch::Word* reader_cursor_ = nullptr;
     std::byte* data_ = nullptr;
+    std::uint32_t boundary_ = 0;  // where it walks: the last beginning of a record that was released up to
+    bool of_bytes_ = false;
+    bool walks_ = false;
     bool attached_ = false;
     bool reader_died_ = false;  // just now, for a wait that ends by it
 };
@@ -228,7 +233,7 @@ public:
     RingReaderEnd& operator=(RingReaderEnd&& other) noexcept;
     ~RingReaderEnd() { shut(); }
 
-    /// Takes over an attachment. Errors: mismatch (memory that does not fit its terms).
+    /// Takes over an attachment. Errors: mismatch (memory that does not fit its terms), no_memory (for copies).
     Result<void> attach(LinkClient client, std::uint32_t unit_bytes) noexcept;
     [[nodiscard]] bool open() const noexcept { return static_cast<bool>(link_); }
     void shut() noexcept;
@@ -236,9 +241,21 @@ public:
     Machine machine;
     [[nodiscard]] Machine& outgoing() noexcept { return machine; }
     [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+    /// Records are copied before they are given out, since the writer is not trusted.
+    [[nodiscard]] bool copies() const noexcept { return copies_; }
+    /// Memory for copies of `size` bytes, if it copies and has not got it yet. Error: no_memory.
+    Result<void> make_copy_room(std::size_t size) noexcept;
+    [[nodiscard]] std::size_t copy_room() const noexcept { return copy_.size(); }
+    /// `size` bytes at `offset` of the data, to be read: there, or where they were copied to, where the copy before is
+    /// gone then.
+    [[nodiscard]] const std::byte* readable(std::size_t offset, std::size_t size) noexcept {
+        if (copies_) [[unlikely]]
+            return copied(offset, size);
+        return data_ + offset;
+    }
 
     [[nodiscard]] bool ready(std::uint32_t units) const noexcept {
-        return machine.known() >= units && open();
+        return machine.known() >= units && believed_;
     }
     [[nodiscard]] RingProgress progress(std::uint32_t units, std::optional<Errc>& error) noexcept;
     [[nodiscard]] RingProgress sleep(std::uint32_t units, std::optional<Errc>& error) noexcept;
@@ -247,7 +264,7 @@ public:
     void ring() noexcept { link_->ring_bell(); }
     /// The writer broke the memory: nothing after it can be believed.
     void set_broken() noexcept {
-        broken_ = true;
+        believed_ = false;
         link_->turn_out(LinkViolation::memory);
     }
 
@@ -255,12 +272,15 @@ private:
     static const LinkHooks hooks;
     static void on_signal(void* owner, Link& link) noexcept;
     void take_from(RingReaderEnd& other) noexcept;
+    [[nodiscard]] const std::byte* copied(std::size_t offset, std::size_t size) const noexcept;
 
     Scheduler* scheduler_ = nullptr;
     LinkClient link_;
+    Mapping copy_;  // private
     const Watch::Word* writer_cursor_ = nullptr;
     const std::byte* data_ = nullptr;
-    bool broken_ = false;
+    bool copies_ = false;
+    bool believed_ = false;  // it is open, and the writer has not broken the memory
 };
 
 /// The Wait of one end until a number of units is there.

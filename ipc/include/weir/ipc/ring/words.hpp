@@ -112,9 +112,11 @@ public:
     }
     [[nodiscard]] bool announced() const noexcept { return (epoch_ & 1U) != 0; }
 
-    /// Another peer stands behind these words now, at the cursor seen last.
-    void rebind(const Words<Atomics>& peer) noexcept {
+    /// Another peer stands behind these words now, at the cursor seen last, or at an earlier one.
+    void rebind(const Words<Atomics>& peer) noexcept { rebind(peer, seen_); }
+    void rebind(const Words<Atomics>& peer, std::uint32_t seen) noexcept {
         peer_ = &peer;
+        seen_ = seen;
         rung_ = 0;
     }
 

@@ -28,6 +28,9 @@ public:
     constexpr Mapping() noexcept = default;
     /// Takes over `size` bytes at `data`, from mmap(2).
     Mapping(void* data, std::size_t size) noexcept : data_(static_cast<std::byte*>(data)), size_(size) {}
+    /// Memory of our own, shared with nobody and all of it there: zeros, `size` rounded up to whole pages. Error:
+    /// no_memory, with the size in Error::a.
+    static Result<Mapping> private_memory(std::size_t size) noexcept;
     Mapping(Mapping&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     Mapping& operator=(Mapping&& other) noexcept {
