@@ -10,8 +10,10 @@
 #include "shm/protocol.hpp"
 
 #include <csignal>
+#include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
+#include <grp.h>
 
 #include <poll.h>
 #include <sys/mman.h>
@@ -288,6 +290,74 @@ TEST_CASE("a server of another user that is not root is not trusted, and the pat
     peer.wait_until_it_says();
     const auto end = run_unprivileged([&] { return opened_in_child(directory) == Errc::denied ? 0 : 1; });
     CHECK(end.exit_status == 0);
+}
+
+// What another user's client has in its hands once it is attached, and what it can do with it.
+int try_everything(ipc::Link& link) {
+    if (link.trusted() || link.bell() != ipc::BellKind::packet) return 1;
+    if (link.peer()[0] != std::byte{42} || link.own()[1] != std::byte{17}) return 2;
+    void* const theirs = const_cast<std::byte*>(link.peer().data());
+    if (::mprotect(theirs, link.peer().size(), PROT_READ | PROT_WRITE) == 0) return 3;
+    // By the name that the kernel gives the mapping; where that cannot be opened there is nothing to try.
+    char path[80];
+    const auto from = reinterpret_cast<std::uintptr_t>(theirs);
+    std::snprintf(path, sizeof(path), "/proc/self/map_files/%zx-%zx", static_cast<std::size_t>(from),
+                  static_cast<std::size_t>(from) + link.peer().size());
+    const Fd again(::open(path, O_RDWR | O_CLOEXEC));
+    if (again && ::mmap(nullptr, 4096, PROT_WRITE, MAP_SHARED, again.get(), 0) != MAP_FAILED) return 4;
+    if (again && ::fallocate(again.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0) return 5;
+    // Its own: no holes, although it may write every byte.
+    if (::madvise(link.own().data(), link.own().size(), MADV_REMOVE) == 0) return 6;
+    return 0;
+}
+Task<> as_another_user(Scheduler&, const ipc::RuntimeDirectory& directory) {
+    WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(30s));
+    SampleClient owner;
+    client.set_owner(SampleClient::hooks, &owner);
+    if (const int went_wrong = try_everything(*client); went_wrong != 0)
+        co_return co_await fail(Errc::denied, "what must not be possible", 0,
+                                static_cast<std::uint64_t>(went_wrong));
+    for (int round = 1; round <= 3; ++round) {
+        client->ring_bell();
+        client->arm_bell();
+        while (owner.signals < round) WEIR_CO_CHECK(sleep_for(1ms));
+    }
+}
+Task<> serve_another_user(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, SampleServer& server,
+                          uid_t uid) {
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.mode = 0666}));
+    while (server.attached == 0) WEIR_CO_CHECK(sleep_for(1ms));
+    ipc::Link& link = *server.link;
+    CHECK_IN_TASK((link.credentials().uid == uid && !link.trusted()));
+    CHECK_IN_TASK(link.bell() == ipc::BellKind::packet);
+    while (server.ended + server.lost == 0) {
+        if (!link.bell_armed() && server.link == &link) {
+            link.ring_bell();
+            link.arm_bell();
+        }
+        WEIR_CO_CHECK(sleep_for(1ms));
+    }
+    CHECK_IN_TASK((server.ended == 1 && server.lost == 0));
+}
+TEST_CASE(
+    "a client of another user is not trusted, is rung by packets, and can write to nothing but its own") {
+    skip_where_simulated();
+    if (::geteuid() != 0) skip("needs root, to be two users");
+    const TemporaryDirectory temporary;
+    const auto directory = directory_of(temporary);
+    constexpr uid_t uid = 4'711;
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const bool dropped = ::setgroups(0, nullptr) == 0 && ::setresgid(uid, uid, uid) == 0 &&
+                             ::setresuid(uid, uid, uid) == 0;
+        ::_exit(dropped && ran([&](Scheduler& of) { return as_another_user(of, directory); }) ? 0 : 1);
+    }
+    Running running;
+    SampleServer server;
+    running.must_run(serve_another_user(*running, directory, server, uid));
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 Task<> open_without_files(Scheduler&, const ipc::RuntimeDirectory& directory, int spare, Errc* seen) {
