@@ -10,6 +10,7 @@
 #include "weir/ipc/ring/ring_end.hpp"
 
 #include "ring/ring_wait.hpp"
+#include "weir/ipc/shm/peer_memory.hpp"
 
 #include <bit>
 #include <new>
@@ -320,7 +321,7 @@ Result<void> RingReaderEnd::make_copy_room(std::size_t size) noexcept {
 
 const std::byte* RingReaderEnd::copied(std::size_t offset, std::size_t size) const noexcept {
     WEIR_ASSERT(size <= copy_.size());
-    MachineAtomics::take_copy(copy_.data(), data_ + offset, size);
+    copy_from_peer(copy_.data(), data_ + offset, size);
     return copy_.data();
 }
 

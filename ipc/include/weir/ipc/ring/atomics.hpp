@@ -75,12 +75,6 @@ struct MachineAtomics {
         header.mark = at[1];
         return header;
     }
-    /// A private copy of what the peer may write to at any time. Only the copy is used afterwards: the compiler may not
-    /// look at the original again.
-    static void take_copy(std::byte* to, const std::byte* from, std::size_t size) noexcept {
-        if (size > 0) std::memcpy(to, from, size);
-        asm volatile("" : : "r"(to) : "memory");
-    }
     static void copy(std::byte* to, const std::byte* from, std::size_t size, Site) noexcept {
         if (size > 0) std::memcpy(to, from, size);
     }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "weir/ipc/ring/ring.hpp"
+#include "weir/ipc/shm/peer_memory.hpp"
 
 namespace weir::ipc {
 
@@ -146,7 +147,7 @@ struct TakeBytesInto {
         }
         if (record.size > buffer.size())
             return failure(Errc::too_large, operation, record.size, buffer.size());
-        ring::MachineAtomics::take_copy(buffer.data(), reader.data() + record.offset, record.size);
+        if (record.size > 0) copy_from_peer(buffer.data(), reader.data() + record.offset, record.size);
         reader.machine.advance(record.units);
         return ConstBytes{buffer.data(), record.size};
     }
