@@ -420,9 +420,9 @@ private:
     };
 
 public:
-    /// Waits for the next record, to be used in place or in a copy: see RingItem. Completes at once while there are any. Errors: cancelled,
-    /// timed_out, busy (another task waits, or a record is in use), closed, corrupt (the writer wrote nonsense), and
-    /// those by which the ring ends. Takes no frame.
+    /// Waits for the next record, to be used in place or in a copy: see RingItem. Completes at once while there are any.
+    /// Errors: cancelled, timed_out, busy (another task waits, or a record is in use), closed, corrupt (the writer wrote
+    /// nonsense), and those by which the ring ends. Takes no frame.
     [[nodiscard]] auto next() noexcept { return RingAwait<End, TakeOne>(end_, {}, 1); }
     /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring, and of
     /// copies no more than there are in a page.
