@@ -14,7 +14,10 @@
 //
 //     hostile: S s, strangers turned out N, lost 0; p99 of calls, samples, records beside it A, B, C us, without D, E, F us
 //
-// Fails if something was lost, or the stranger got hold of what it must not. WEIR_SOAK_STRICT=1: also if a p99 doubles.
+//     hostile: each p99 is to be at most twice as long beside it: held
+//
+// or `missed`. Fails if something was lost, or the stranger got hold of what it must not; what a p99 is on a machine that
+// others share fails nothing.
 #include <weir/ipc/ring/ring.hpp>
 #include <weir/ipc/service/service.hpp>
 #include <weir/ipc/topic/topic.hpp>
@@ -465,8 +468,9 @@ int main(int argc, char** argv) {
                 seconds, ledger->attached.load(), ledger->deeds.load(), turned_out, ledger->lost.load(), left,
                 p99[beside_stranger][calls], p99[beside_stranger][samples], p99[beside_stranger][records],
                 p99[beside_nobody][calls], p99[beside_nobody][samples], p99[beside_nobody][records]);
-    const bool passed = good && ledger->lost == 0 && left == 0 && ledger->got_hold == 0 && turned_out > 0 &&
-                        !(doubled && std::getenv("WEIR_SOAK_STRICT") != nullptr);
+    std::printf("hostile: each p99 is to be at most twice as long beside them: %s\n",
+                doubled ? "missed" : "held");
+    const bool passed = good && ledger->lost == 0 && left == 0 && ledger->got_hold == 0 && turned_out > 0;
     if (ledger->got_hold > 0) std::fprintf(stderr, "the stranger got write access to what is not its\n");
     if (!good) std::fprintf(stderr, "a process did not end well\n");
     if (const char* const suite = std::getenv("WEIR_SUITE"); suite != nullptr)
