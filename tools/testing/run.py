@@ -5,6 +5,7 @@ import argparse
 import concurrent.futures
 import pathlib
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -112,17 +113,24 @@ class Run:
     def __init__(self):
         self.outcomes: list[outcome.Outcome] = []
         self.started = time.monotonic()
+        self.lock = threading.RLock()  # of what is printed and counted
 
     def say(self, text: str) -> None:
-        print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
+        with self.lock:
+            print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
 
     def take(self, result: outcome.Outcome) -> None:
-        self.outcomes.append(result)
-        if result.failed:
-            print(f"---- {result.name}\n{result.log.rstrip()}\n----")
-        self.say(f"{result.name}: {result.line()}")
-        for skip in result.skips:
-            print(f"          {skip}", flush=True)
+        with self.lock:
+            self.outcomes.append(result)
+            if result.failed:
+                print(f"---- {result.name}\n{result.log.rstrip()}\n----")
+            self.say(f"{result.name}: {result.line()}")
+            for skip in result.skips:
+                print(f"          {skip}", flush=True)
+
+    def run_suites(self, configuration: configurations.Configuration, chosen: list[str]) -> None:
+        for result in suites.run(configuration, chosen) if chosen else []:
+            self.take(result)
 
     def build(self, configuration: configurations.Configuration) -> bool:
         self.say(f"building {configuration.name}: {configuration.about}")
@@ -153,14 +161,21 @@ def main() -> int:
     configurations.install_if_possible(selection.optional_purposes(), allowed=not asked.no_install)
 
     run = Run()
-    built = {c.folder for c in selection.to_build() if run.build(c)}
-    for configuration in selection.configurations:
-        if not configuration.suites or configuration.folder not in built:
-            continue
-        chosen = selection.suites_of(configuration)
-        if chosen:
-            for result in suites.run(configuration, chosen):
-                run.take(result)
+    built = set()
+    # Suites wait more than they compute: those of what is built run beside the next build, which gives way to them.
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as beside:
+        ran = []
+        for configuration in selection.to_build():
+            if not run.build(configuration):
+                continue
+            built.add(configuration.folder)
+            ran += [
+                beside.submit(run.run_suites, each, selection.suites_of(each))
+                for each in selection.configurations
+                if each.suites and each.folder == configuration.folder
+            ]
+        for each in ran:
+            each.result()
 
     ready = []
     for check in selection.checks:
