@@ -60,7 +60,7 @@ class WriterByHand {
 public:
     explicit WriterByHand(const ipc::RingShape& shape) : shape_(shape) {
         const HeapPermit permit;
-        auto made = ipc::Region::create(data_offset + shape.bytes(), "test");
+        auto made = ipc::Region::create(static_cast<std::size_t>(data_offset + shape.bytes()), "test");
         REQUIRE(made.has_value());
         region_ = std::move(*made);
         auto mapped = region_.map_writable();
