@@ -104,7 +104,8 @@ TEST_CASE("without pidfds no child can be spawned, and shared memory works") {
         },
         "spawn, opening the pidfd: not supported here [Function not implemented, errno 38]\n");
     expect_without(
-        give_up_pidfds, [](Scheduler& scheduler) { say(scheduler.run(through_a_ring(scheduler))); }, "works\n");
+        give_up_pidfds, [](Scheduler& scheduler) { say(scheduler.run(through_a_ring(scheduler))); },
+        "works\n");
 }
 
 TEST_CASE("without memory files there is no shared memory, and the error says what was forbidden") {

@@ -73,9 +73,9 @@ TEST_CASE("under a profile calls outside of it are refused, and those named besi
     expect_zero_under(ProfileBackend::either, [] {
         return refused(SYS_setdomainname) && refused(SYS_getrusage) && refused(SYS_acct) ? 0 : 1;
     });
-    expect_zero_under(
-        ProfileBackend::either, [] { return refused(SYS_setdomainname) && !refused(SYS_getrusage) ? 0 : 1; },
-        {SYS_getrusage});
+    expect_zero_under(ProfileBackend::either,
+                      [] { return refused(SYS_setdomainname) && !refused(SYS_getrusage) ? 0 : 1; },
+                      {SYS_getrusage});
 }
 
 TEST_CASE("a backend's profile refuses the other backend's calls, and either of them serves") {

@@ -107,6 +107,8 @@ Task<> take_all(Scheduler& on) {
             WEIR_CO_CHECK(sleep_for(1ms));
             continue;
         }
+        if (!opened && opened.error() == Errc::timed_out && ledger->enough)
+            co_return;  // the publisher ended first
         WEIR_CO_TRY(auto fresh, std::move(opened));
         subscriber = std::move(fresh);
     }
