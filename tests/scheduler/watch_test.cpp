@@ -34,7 +34,9 @@ struct Shared {
     void write(std::uint32_t value) noexcept {
         word.store(value, std::memory_order_release);
         std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (!asleep.exchange(false)) return;
+        // The announcement stands until the sleeper takes it back: one taken back here, late, for a word that it had
+        // found by itself would be missing for the next.
+        if (!asleep.load()) return;
         rings.fetch_add(1);
         bell.post();
     }
