@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A scheduler on the backend of this run, with the heap guard armed while control is inside weir.
+// A scheduler on the backend of this run, with the heap guard armed while control is inside weir, and a wall clock that
+// jumps.
 #pragma once
 
 #include <weir/weir.hpp>
@@ -8,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/heap_guard.hpp"
 #include "support/run.hpp"
+#include "support/wall_clock.hpp"
 
 #include <memory>
 #include <span>
@@ -68,6 +70,7 @@ public:
     }
 
 private:
+    std::unique_ptr<JumpingWallClock> wall_clock_ = std::make_unique<JumpingWallClock>();
     std::unique_ptr<StaticScheduler<running_budget>> scheduler_;
 };
 

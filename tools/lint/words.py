@@ -34,6 +34,17 @@ RULES = [
         "meson picks files instead",
         but_not=("runtime/src/sys/",),
     ),
+    # Names that read it, and those that wait until an instant of it. A function is meant where it is called.
+    Rule(
+        re.compile(
+            r"\b(?:CLOCK_(?:REALTIME|TAI)\w*|(?:system|high_resolution|utc|tai|file)_clock|TIME_UTC|TFD_TIMER_CANCEL_ON_SET"
+            r"|IORING_TIMEOUT_REALTIME|timespec_get|gettimeofday|ftime|strftime|(?:gm|local)time(?:_r)?|mq_timed\w+"
+            r"|sem_timedwait|pthread_cond_timedwait|pthread_\w+_timed\w*lock|FUTEX_CLOCK_REALTIME)\b"
+            r"|(?<![\w.>])(?:std::|::)?time\s*\(\s*(?:nullptr|NULL|0|&)"
+        ),
+        (*LIBRARY, "examples/", "tools/"),
+        "is of the wall clock, which jumps",
+    ),
 ]
 
 
@@ -63,6 +74,15 @@ PLANTED = [
     Planted(HEAD + "#if defined(X)\n#endif\n", True),
     Planted(HEAD + "#ifdef X\n#endif\n", False, "runtime/src/sys/spawn.cpp"),
     Planted(HEAD + "#ifdef X\n#endif\n", True, "runtime/src/backend/uring.cpp"),
+    Planted(HEAD + "auto x = clock_gettime(CLOCK_REALTIME, &now);\n", True),
+    Planted(HEAD + "auto x = clock_gettime(CLOCK_REALTIME_COARSE, &now);\n", True),
+    Planted(HEAD + "auto x = clock_gettime(CLOCK_MONOTONIC, &now);\n", False),
+    Planted(HEAD + "auto x = std::chrono::system_clock::now();\n", True),
+    Planted(HEAD + "auto x = ::mq_timedsend(queue, text, 1, 0, &until);\n", True),
+    Planted(HEAD + "auto x = ::time(nullptr);\n", True, "examples/leak_detection/x.cpp"),
+    Planted(HEAD + "auto x = reader.time(0);\n", False, "examples/leak_detection/x.cpp"),
+    Planted(HEAD + "auto x = std::time(&now);\n", True, "tools/weir/x.cpp"),
+    Planted(HEAD + "auto x = std::chrono::system_clock::now();\n", False, "tests/core/x_test.cpp"),
 ]
 
 if __name__ == "__main__":
