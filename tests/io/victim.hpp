@@ -4,6 +4,7 @@
 /// \file
 /// A process that a test kills.
 
+#include "io/files_used_up.hpp"
 #include "io/running.hpp"
 #include "support/child.hpp"
 #include "support/skip.hpp"
@@ -65,6 +66,12 @@ public:
     }
     [[nodiscard]] pid_t pid() const noexcept { return pid_; }
     [[nodiscard]] int told() const noexcept { return told_.get(); }
+    /// Stops it, and waits until it is.
+    void stop() const noexcept {
+        ::kill(pid_, SIGSTOP);
+        ::waitpid(pid_, nullptr, WUNTRACED);
+    }
+    void go_on() const noexcept { ::kill(pid_, SIGCONT); }
     void kill() noexcept {
         if (pid_ <= 0) return;
         ::kill(pid_, SIGKILL);
@@ -75,5 +82,35 @@ private:
     pid_t pid_ = -1;
     Fd told_;
 };
+
+/// How a process was refused that wanted to attach to one without descriptors.
+struct Refusals {
+    int late = 0;      ///< not even taken
+    int no_files = 0;  ///< taken, and told so
+};
+/// Lets a server have no descriptor more than it has, then one, and so on until `opens(scheduler, place)` succeeds; from
+/// then on enough. Any other error than these fails.
+template <class Opens, class Place>
+Task<Refusals> open_while_server_lacks_files(Scheduler& scheduler, pid_t server, Opens opens,
+                                             const Place& place) {
+    Refusals refusals;
+    std::size_t limit = 0;
+    {
+        const HeapPermit permit;
+        limit = first_free_file_of(server);
+    }
+    for (const std::size_t enough = limit + 16; limit < enough; ++limit) {
+        limit_files(server, limit);
+        const auto opened = co_await opens(scheduler, place);
+        if (opened) {
+            limit_files(server, enough);
+            co_return refusals;
+        }
+        if (opened.error() != Errc::timed_out && opened.error() != Errc::no_files)
+            co_return co_await fail(opened.error());
+        ++(opened.error() == Errc::timed_out ? refusals.late : refusals.no_files);
+    }
+    co_return co_await fail(Errc::stalled, "a server that has descriptors again");
+}
 
 }  // namespace weir::test

@@ -3,6 +3,7 @@
 // Named rings with both sides in one scheduler, and what may be wrong with their files.
 #include <weir/ipc/ring/named_ring.hpp>
 
+#include "io/files_used_up.hpp"
 #include "io/running.hpp"
 #include "io/temporary_directory.hpp"
 #include "io/victim.hpp"
@@ -506,6 +507,49 @@ TEST_CASE("a ring beyond RLIMIT_FSIZE is refused without the signal that the ker
     CHECK(end.exit_status == 0);
 }
 
+TEST_CASE("without enough descriptors a ring is neither made nor opened, and nothing is left of it") {
+    const auto tries = [](const Place& place, bool made_before) {
+        Running running;
+        if (made_before && !Writer::open(*running, name, place.slots(4))) return 1;
+        const auto files = place.files();
+        int refused = 0;
+        for (int spare = 0;; ++spare) {
+            const FilesUsedUp few(spare);
+            const auto ring = Writer::open(*running, name, place.slots(4));
+            if (ring) break;
+            if (ring.error() != Errc::no_files) return 2;
+            ++refused;
+        }
+        if (!made_before && !files.empty()) return 3;
+        // The file, its two bells, and for a moment what says when the machine started.
+        if (refused != 3) return 4;
+        return Reader::open(*running, name, place.slots(4)) ? 0 : 5;
+    };
+    for (const bool made_before : {false, true}) {
+        const Place place;
+        const auto end = run_in_child([&] { return tries(place, made_before); });
+        INFO("made before " << made_before << ' ' << end.errors);
+        CHECK(end.exit_status == 0);
+    }
+}
+
+TEST_CASE("a side that finds no peer and has no descriptor to wait with says so, and waits when it has one") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto reader, Reader::open(of, name, place.slots(4)));
+        {
+            const FilesUsedUp none;
+            const auto waited = co_await reader.next().within(1s);
+            CHECK_IN_TASK(code_of(waited) == Errc::no_files);
+        }
+        const auto waited = co_await reader.next().within(1ms);
+        CHECK_IN_TASK(code_of(waited) == Errc::timed_out);
+        WEIR_CO_TRY(auto writer, Writer::open(of, name, place.slots(4)));
+        const FilesUsedUp none;
+        const auto both = co_await all_of(put(of, writer, 0, 20), expect(of, reader, 0, 20));
+        CHECK_IN_TASK(both.has_value());
+    });
+}
+
 TEST_CASE("owner, group and mode of a ring are exact, and a member of its group may use it") {
     if (::geteuid() != 0) skip("needs root to become another user");
     constexpr gid_t group = 61'234;
@@ -574,7 +618,65 @@ Task<> hold_writer(Scheduler& scheduler, const Place& place, int say_to) {
     WEIR_CO_CHECK(sleep_for(1h));
 }
 
+/// Says so when it has opened the ring, and when it has `count` records.
+Task<> read_and_say(Scheduler& scheduler, const Place& place, std::uint64_t count, int say_to) {
+    WEIR_CO_TRY(auto reader, Reader::open(scheduler, name, place.slots(4)));
+    say(say_to);
+    WEIR_CO_CHECK(expect(scheduler, reader, 0, count));
+    say(say_to);
+    WEIR_CO_CHECK(sleep_for(1h));
+}
+Task<> write_and_stay(Scheduler& scheduler, const Place& place, std::uint64_t count, int say_to) {
+    WEIR_CO_TRY(auto writer, Writer::open(scheduler, name, place.slots(4)));
+    say(say_to);
+    WEIR_CO_CHECK(put(scheduler, writer, 0, count));
+    WEIR_CO_CHECK(sleep_for(1h));
+}
+
 }  // namespace
+
+TEST_CASE(
+    "a side that is stopped keeps its lock, and the other one waits within its deadlines and loses nothing") {
+    skip_where_simulated();
+    const Place place;
+    {
+        Victim reader([&](Scheduler& in, int say_to) { return read_and_say(in, place, 40, say_to); });
+        reader.wait_until_it_says();
+        Running running;
+        running.must_run([](Scheduler& of, const Place& where, Victim& victim) -> Task<> {
+            WEIR_CO_TRY(auto writer, Writer::open(of, name, where.slots(4)));
+            victim.stop();
+            WEIR_CO_CHECK(put(of, writer, 0, 4));
+            const auto full = co_await writer.reserve().within(5ms);
+            CHECK_IN_TASK(code_of(full) == Errc::timed_out);
+            CHECK_IN_TASK(writer.has_reader());
+            const auto rival = Reader::open(of, name, where.slots(4));
+            CHECK_IN_TASK(code_of(rival) == Errc::in_use);
+            CHECK_IN_TASK((!rival && rival.error().a == static_cast<std::uint64_t>(victim.pid())));
+            victim.go_on();
+            WEIR_CO_CHECK(put(of, writer, 4, 40));
+            WEIR_CO_CHECK(readable(victim.told()).within(30s));
+        }(*running, place, reader));
+        reader.wait_until_it_says();
+    }
+    REQUIRE(ipc::remove_named_ring(place.directory, name).has_value());
+    Victim writer([&](Scheduler& in, int say_to) { return write_and_stay(in, place, 40, say_to); });
+    writer.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& victim) -> Task<> {
+        WEIR_CO_TRY(auto reader, Reader::open(of, name, where.slots(4)));
+        victim.stop();
+        std::uint64_t next = 0;
+        for (bool empty = false; !empty;) {
+            const auto item = co_await reader.next().within(5ms);
+            empty = code_of(item) == Errc::timed_out;
+            if (!empty) CHECK_IN_TASK((item && (*item)->number == next++));
+        }
+        CHECK_IN_TASK((next <= 8 && reader.has_writer()));
+        victim.go_on();
+        WEIR_CO_CHECK(expect(of, reader, next, 40));
+    }(*running, place, writer));
+}
 
 TEST_CASE("a reader that sleeps is woken by the death of a writer that had stored something and not rung") {
     skip_where_simulated();

@@ -86,10 +86,13 @@ std::uint64_t sum_of(const Head& head) noexcept {
     return sum;
 }
 
-// Zero where there is no /proc.
-Boot boot_of_now() noexcept {
+// Zero where there is no /proc. What is missing only at this moment is an error: a ring must not be made with a start
+// that it does not have, nor one be taken for older than it is.
+Result<Boot> boot_of_now(const char* operation) noexcept {
     Boot boot{};
     const Fd file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    const bool lacking = !file && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
+    if (lacking) return failure(Error::from_errno(operation, errno));
     char text[40] = "";
     if (!file || ::read(file.get(), text, sizeof(text) - 1) < 36) return boot;
     std::size_t digits = 0;
@@ -202,7 +205,8 @@ Result<Head> check(int fd, const RingShape& shape, const NamedRingAccess& access
                          static_cast<std::int64_t>(status.st_uid) == access.owner;
     if (!trusted) return failure(Errc::denied, "named ring open, which another user made", status.st_uid);
     WEIR_TRY(const Head head, read_head(fd, opening));
-    if (const Boot now = boot_of_now(); head.boot != now)
+    WEIR_TRY(const Boot now, boot_of_now(opening));
+    if (head.boot != now)
         return failure(Errc::mismatch, "named ring open, which was made before the machine started");
     if (head.record_size != shape.record_size)
         return failure(Errc::mismatch, "named ring open, record size", shape.record_size, head.record_size);
@@ -224,12 +228,13 @@ Result<void> make_bell(const RuntimePath& path, const NamedRingAccess& access) n
 }
 
 Result<void> fill_file(int fd, const RingShape& shape, const NamedRingAccess& access) noexcept {
+    WEIR_TRY(const Boot boot, boot_of_now(making));
     Head head{.units = shape.units,
               .unit_bytes = shape.unit_bytes,
               .record_size = shape.record_size,
               .layout = shape.layout,
               .file_size = data_offset + shape.bytes(),
-              .boot = boot_of_now()};
+              .boot = boot};
     head.sum = sum_of(head);
     // fallocate() would raise SIGXFSZ beyond this limit, which ends a process that did not expect it.
     if (rlimit limit{}; ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < head.file_size)
