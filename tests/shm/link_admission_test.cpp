@@ -4,8 +4,11 @@
 #include "client_by_hand.hpp"
 #include "link_fixture.hpp"
 
+#include "io/files_used_up.hpp"
 #include "support/child.hpp"
 #include "support/skip.hpp"
+
+#include <algorithm>
 
 #include <grp.h>
 #include <sys/socket.h>
@@ -231,6 +234,28 @@ Task<> attaches_again_and_again(Scheduler& scheduler, const ipc::RuntimeDirector
 }
 TEST_CASE("a user that is not trusted may begin its handshakes at a limited rate") {
     in_directory(attaches_again_and_again);
+}
+
+Task<> runs_out_of_files(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    SampleServer server;
+    Log log;
+    WEIR_CO_CHECK(server.serve(scheduler, directory));
+    const Fd waits = plain_client(server.server.path());
+    {
+        const FilesUsedUp none;
+        WEIR_CO_CHECK(sleep_for(30s));
+    }
+    {
+        const HeapPermit permit;
+        const auto lines = std::count(log.lines.begin(), log.lines.end(), '\n');
+        CHECK((lines > 0 && lines <= 16 + 31));
+    }
+    // The one that waited says nothing, and keeps out nobody.
+    WEIR_CO_TRY(auto client, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+}
+TEST_CASE("a server without descriptors looks again and again, but says so once a second") {
+    if (!on_simulated()) skip("half a minute is too long to wait for");
+    in_directory(runs_out_of_files);
 }
 
 }  // namespace

@@ -241,7 +241,7 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
                 own.arm_timer(files_pause);
             return;
         }
-        report(Error::from_errno("a client to be admitted", static_cast<int>(-accepted)));
+        report_client(server, Error::from_errno("a client to be admitted", static_cast<int>(-accepted)));
         own.arm_timer(files_pause);
         return;
     }
