@@ -4,6 +4,9 @@
 #include "service_place.hpp"
 
 #include "io/victim.hpp"
+#include "shm/starved.hpp"
+
+#include <atomic>
 
 namespace {
 
@@ -48,6 +51,21 @@ Task<> ask(Scheduler&, Adder::Client& client, std::int32_t left, Errc expected) 
 Task<> ask_well(Scheduler&, Adder::Client& client, std::int32_t left) {
     const auto reply = co_await client.call({.left = left, .right = 1}).within(30s);
     CHECK_IN_TASK((reply && reply->sum == left + 1));
+}
+
+/// Reads one stream of `count` parts, says so after the first one and at its end.
+Task<> read_stream(Scheduler& scheduler, const Place& place, std::int64_t count, int say_to) {
+    WEIR_CO_TRY(auto client, Adder::Client::open(scheduler, adder, place.opened()).within(30s));
+    WEIR_CO_TRY(auto stream, client.stream({.left = 0, .right = 0}));
+    for (std::int64_t i = 0; i < count; ++i) {
+        WEIR_CO_TRY(const auto part, stream.next().within(30s));
+        if (part.sum != i) co_return co_await fail(Errc::corrupt, "a part");
+        if (i == 0) say(say_to);
+    }
+    const auto end = co_await stream.next().within(30s);
+    if (code_of(end) != Errc::ended) co_return co_await fail(Errc::corrupt, "the end of a stream");
+    say(say_to);
+    WEIR_CO_CHECK(sleep_for(1h));
 }
 
 }  // namespace
@@ -149,17 +167,23 @@ TEST_CASE(
     Running running;
     running.must_run([](Scheduler& of, const Place& where, Victim& server) -> Task<> {
         WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
+        WEIR_CO_TRY(auto other, Adder::Client::open(of, adder, where.opened()).within(30s));
         WEIR_CO_CHECK(ask_well(of, client, 1));
-        CHECK_IN_TASK(::kill(server.pid(), SIGSTOP) == 0);
-        int status = 0;
-        CHECK_IN_TASK(::waitpid(server.pid(), &status, WUNTRACED) == server.pid());
+        server.stop();
         for (int i = 0; i < 4; ++i) {
             const auto late = co_await client.call({.left = 1, .right = 1}).within(1ms);
             CHECK_IN_TASK(code_of(late) == Errc::timed_out);
         }
         const auto full = co_await client.call({.left = 1, .right = 1}).within(1ms);
         CHECK_IN_TASK(code_of(full) == Errc::no_place);
-        CHECK_IN_TASK(::kill(server.pid(), SIGCONT) == 0);
+        const auto third = co_await Adder::Client::open(of, adder, where.opened()).within(1ms);
+        CHECK_IN_TASK(code_of(third) == Errc::timed_out);
+        const auto goes_on = [](Scheduler&, Victim& whom) -> Task<> {
+            WEIR_CO_CHECK(sleep_for(5ms));
+            whom.go_on();
+        };
+        // This one waits for as long as it takes.
+        WEIR_CO_CHECK(all_of(ask_well(of, other, 9), goes_on(of, server)));
         for (;;) {
             const auto reply = co_await client.call({.left = 5, .right = 6}).within(30s);
             if (reply) {
@@ -169,7 +193,134 @@ TEST_CASE(
             CHECK_IN_TASK(reply.error() == Errc::no_place);
             WEIR_CO_CHECK(sleep_for(1ms));
         }
+        WEIR_CO_TRY(auto fourth, Adder::Client::open(of, adder, where.opened()).within(30s));
+        WEIR_CO_CHECK(ask_well(of, fourth, 3));
     }(*running, place, victim));
+}
+
+TEST_CASE(
+    "a client that is stopped keeps its stream waiting and nobody else, and then misses no part of it") {
+    skip_where_simulated();
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return read_stream(in, place, 20, say_to); });
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& reader) -> Task<> {
+        WEIR_CO_TRY(auto server, Adder::Server::create(of, adder, where.served()));
+        WEIR_CO_TRY(auto stream, server.next().within(30s));
+        WEIR_CO_CHECK(stream.send({.sum = 0}));
+        WEIR_CO_CHECK(readable(reader.told()).within(30s));
+        reader.wait_until_it_says();
+        reader.stop();
+        std::int64_t next = 1;
+        for (bool full = false; !full;) {
+            const auto sent = co_await stream.send({.sum = next}).within(2ms);
+            full = code_of(sent) == Errc::timed_out;
+            if (!full) ++next;
+        }
+        CHECK_IN_TASK(next < 20);
+        CHECK_IN_TASK(!stream.is_cancelled());
+        const auto serves = [](Scheduler&, Adder::Server& all) -> Task<> {
+            for (int i = 0; i < 50; ++i) {
+                WEIR_CO_TRY(auto call, all.next().within(30s));
+                call.reply({.sum = std::int64_t{call->left} + call->right});
+            }
+        };
+        const auto asks = [](Scheduler& in, Adder::Client& client) -> Task<> {
+            for (std::int32_t i = 0; i < 50; ++i) WEIR_CO_CHECK(ask_well(in, client, i));
+        };
+        WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
+        WEIR_CO_CHECK(all_of(serves(of, server), asks(of, client)));
+        reader.go_on();
+        while (next < 20) WEIR_CO_CHECK(stream.send({.sum = next++}).within(30s));
+        stream.finish();
+        WEIR_CO_CHECK(readable(reader.told()).within(30s));
+    }(*running, place, victim));
+    victim.wait_until_it_says();
+}
+
+TEST_CASE("without descriptors, on either side, no client attaches, and those that are attached are served") {
+    skip_where_simulated();
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return serve(in, place, say_to); });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& server) -> Task<> {
+        WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
+        const auto opens = [](Scheduler& in, const Place& at) -> Task<Adder::Client> {
+            WEIR_CO_TRY(auto more, Adder::Client::open(in, adder, at.opened()).within(200ms));
+            co_return more;
+        };
+        {
+            const FilesUsedUp none;
+            const auto more = co_await opens(of, where);
+            CHECK_IN_TASK(code_of(more) == Errc::no_files);
+            WEIR_CO_CHECK(ask_well(of, client, 7));
+        }
+        const auto asks = [](Scheduler& in, Adder::Client& first, std::atomic<bool>& enough) -> Task<> {
+            while (!enough) {
+                WEIR_CO_CHECK(ask_well(in, first, 8));
+                WEIR_CO_CHECK(sleep_for(1ms));
+            }
+        };
+        const auto tries = [](Scheduler& in, pid_t whom, auto open, const Place& at,
+                              std::atomic<bool>& enough) -> Task<> {
+            const auto refusals = co_await open_while_server_lacks_files(in, whom, open, at);
+            enough = true;
+            CHECK_IN_TASK((refusals && refusals->late > 0 && refusals->no_files > 0));
+        };
+        std::atomic<bool> enough{false};
+        WEIR_CO_CHECK(all_of(asks(of, client, enough), tries(of, server.pid(), opens, where, enough)));
+    }(*running, place, victim));
+}
+
+TEST_CASE(
+    "without memory, or room in its directory, no service is made and nothing is left, and later one is") {
+    if (on_simulated()) skip("what the kernel refuses is asked for once, on a real backend");
+    check_starved(false, [](Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+        const ipc::ServiceOptions options{.link = {.directory = &directory}};
+        return code_of(Adder::Server::create(scheduler, adder, options));
+    });
+}
+
+TEST_CASE("a server that can map no more tells its client so, and lets it in when it can") {
+    skip_where_simulated();
+    if (!AddressesUsedUp::possible()) skip("RLIMIT_AS limits nothing here: an emulator, or a sanitizer");
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return serve(in, place, say_to); });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& server) -> Task<> {
+        WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
+        const auto opens = [](Scheduler& in, const Place& at) -> Task<Adder::Client> {
+            WEIR_CO_TRY(auto more, Adder::Client::open(in, adder, at.opened()).within(30s));
+            co_return more;
+        };
+        WEIR_CO_CHECK(open_while_server_lacks_memory(of, server.pid(), opens, where));
+        WEIR_CO_CHECK(ask_well(of, client, 4));
+    }(*running, place, victim));
+}
+
+TEST_CASE("a server that has no pages for another client tells it so") {
+    skip_where_simulated();
+    const Place place;
+    bool forbidden = false;
+    {
+        const auto asked = run_in_child([] { return forbid_call(SYS_fallocate, ENOSPC) ? 0 : 1; });
+        forbidden = asked.exit_status == 0;
+    }
+    if (!forbidden) skip("no seccomp filters here");
+    Victim victim([&](Scheduler& in, int say_to) {
+        std::ignore = forbid_call(SYS_fallocate, ENOSPC);
+        return serve(in, place, say_to);
+    });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where) -> Task<> {
+        for (int i = 0; i < 2; ++i) {
+            const auto client = co_await Adder::Client::open(of, adder, where.opened()).within(30s);
+            CHECK_IN_TASK(code_of(client) == Errc::no_memory);
+        }
+    }(*running, place));
 }
 
 TEST_CASE("both sides sleep and wake at random times, and no call is lost") {

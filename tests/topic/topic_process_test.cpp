@@ -4,7 +4,9 @@
 #include "topic_place.hpp"
 
 #include "io/victim.hpp"
+#include "shm/starved.hpp"
 
+#include <atomic>
 #include <cstdlib>
 #include <random>
 
@@ -67,6 +69,25 @@ Task<> count_what_was_missed(Scheduler& scheduler, const Place& place, std::uint
         missed += sample.missed();
     }
     if (missed > 0) say(say_to);
+    WEIR_CO_CHECK(sleep_for(1h));
+}
+
+/// Publishes what nobody missed, as fast as its subscribers take it.
+Task<> publish_on(Scheduler& scheduler, const Place& place, int say_to) {
+    const auto options = place.publishes(4, TopicPolicy::wait_for_slowest);
+    WEIR_CO_TRY(auto publisher, PosePublisher::create(scheduler, pose_topic, options));
+    say(say_to);
+    while (publisher.subscribers() == 0) WEIR_CO_CHECK(sleep_for(1ms));
+    for (std::uint64_t i = 0;; ++i) {
+        WEIR_CO_TRY(auto sample, publisher.loan());
+        *sample = pose_of(i);
+        sample.publish();
+    }
+}
+Task<> take_and_say(Scheduler& scheduler, const Place& place, std::uint64_t count, int say_to) {
+    WEIR_CO_TRY(auto poses, Poses::open(scheduler, pose_topic, place.subscribes()).within(30s));
+    WEIR_CO_CHECK(expect(scheduler, poses, 0, count));
+    say(say_to);
     WEIR_CO_CHECK(sleep_for(1h));
 }
 
@@ -230,6 +251,118 @@ TEST_CASE(
         WEIR_CO_CHECK(readable(whom.told()).within(30s));
     }(*running, place, subscriber));
     subscriber.wait_until_it_says();
+}
+
+TEST_CASE(
+    "a publisher that is stopped is not lost: its subscribers' deadlines pass, and then its samples go on") {
+    skip_where_simulated();
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return publish_on(in, place, say_to); });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& publisher) -> Task<> {
+        WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, where.subscribes()).within(30s));
+        std::uint64_t next = 0;
+        for (int round = 0; round < 3; ++round) {
+            publisher.stop();
+            for (bool late = false; !late;) {
+                const auto sample = co_await poses.next().within(2ms);
+                late = code_of(sample) == Errc::timed_out;
+                if (!late) CHECK_IN_TASK((sample && whole(**sample, next++)));
+            }
+            // A name whose server is stopped takes nobody; who waits is let in when it goes on.
+            const auto another = co_await Poses::open(of, pose_topic, where.subscribes()).within(2ms);
+            CHECK_IN_TASK(code_of(another) == Errc::timed_out);
+            publisher.go_on();
+            WEIR_CO_CHECK(expect(of, poses, next, next + 100));
+            next += 100;
+        }
+        WEIR_CO_TRY(auto another, Poses::open(of, pose_topic, where.subscribes()).within(30s));
+        CHECK_IN_TASK(another.attached());
+    }(*running, place, victim));
+}
+
+TEST_CASE(
+    "a publisher waits for a subscriber that is stopped within its deadlines, and that one misses nothing") {
+    skip_where_simulated();
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return take_and_say(in, place, 40, say_to); });
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& subscriber) -> Task<> {
+        const auto options = where.publishes(4, TopicPolicy::wait_for_slowest);
+        WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, options));
+        while (publisher.subscribers() == 0) WEIR_CO_CHECK(sleep_for(1ms));
+        subscriber.stop();
+        WEIR_CO_CHECK(put(of, publisher, 0, 4));
+        const auto full = co_await publisher.loan().within(5ms);
+        CHECK_IN_TASK(code_of(full) == Errc::timed_out);
+        subscriber.go_on();
+        WEIR_CO_CHECK(put(of, publisher, 4, 40));
+        WEIR_CO_CHECK(readable(subscriber.told()).within(30s));
+        CHECK_IN_TASK(publisher.dropped() == 0);
+    }(*running, place, victim));
+    victim.wait_until_it_says();
+}
+
+TEST_CASE("without descriptors, on either side, nobody subscribes, and who has subscribed goes on") {
+    skip_where_simulated();
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return publish_on(in, place, say_to); });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& publisher) -> Task<> {
+        WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, where.subscribes()).within(30s));
+        const auto opens = [](Scheduler& in, const Place& at) -> Task<Poses> {
+            WEIR_CO_TRY(auto more, Poses::open(in, pose_topic, at.subscribes()).within(200ms));
+            co_return more;
+        };
+        {
+            const FilesUsedUp none;
+            const auto more = co_await opens(of, where);
+            CHECK_IN_TASK(code_of(more) == Errc::no_files);
+        }
+        const auto takes = [](Scheduler& in, Poses& of_first, std::atomic<bool>& enough) -> Task<> {
+            for (std::uint64_t i = 0; !enough; ++i) {
+                WEIR_CO_CHECK(expect(in, of_first, i, i + 1));
+                if (i % 32 == 0) WEIR_CO_CHECK(sleep_for(1ms));
+            }
+        };
+        const auto tries = [](Scheduler& in, pid_t server, auto open, const Place& at,
+                              std::atomic<bool>& enough) -> Task<> {
+            const auto refusals = co_await open_while_server_lacks_files(in, server, open, at);
+            enough = true;
+            CHECK_IN_TASK((refusals && refusals->late > 0 && refusals->no_files > 0));
+        };
+        std::atomic<bool> enough{false};
+        WEIR_CO_CHECK(all_of(takes(of, poses, enough), tries(of, publisher.pid(), opens, where, enough)));
+    }(*running, place, victim));
+}
+
+TEST_CASE(
+    "without memory, or room in its directory, no topic is made and nothing is left, and later one is") {
+    if (on_simulated()) skip("what the kernel refuses is asked for once, on a real backend");
+    check_starved(true, [](Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+        const ipc::PublisherOptions options{.depth = 8, .link = {.directory = &directory}};
+        return code_of(PosePublisher::create(scheduler, pose_topic, options));
+    });
+}
+
+TEST_CASE("a publisher that can map no more tells who subscribes so, and lets it in when it can") {
+    skip_where_simulated();
+    if (!AddressesUsedUp::possible()) skip("RLIMIT_AS limits nothing here: an emulator, or a sanitizer");
+    const Place place;
+    Victim victim([&](Scheduler& in, int say_to) { return publish_on(in, place, say_to); });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where, Victim& publisher) -> Task<> {
+        WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, where.subscribes()).within(30s));
+        const auto opens = [](Scheduler& in, const Place& at) -> Task<Poses> {
+            WEIR_CO_TRY(auto more, Poses::open(in, pose_topic, at.subscribes()).within(30s));
+            co_return more;
+        };
+        WEIR_CO_CHECK(open_while_server_lacks_memory(of, publisher.pid(), opens, where));
+        WEIR_CO_CHECK(expect(of, poses, 0, 100));
+    }(*running, place, victim));
 }
 
 TEST_CASE("a stranger that scribbles over all that it can write takes nothing from the others") {
