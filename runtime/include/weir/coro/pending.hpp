@@ -141,10 +141,7 @@ public:
 
     CoAwait<D> operator co_await() && noexcept { return CoAwait<D>(std::move(self())); }
     CoAwait<D> operator co_await() const& noexcept requires std::is_trivially_copyable_v<D> {
-        if constexpr (std::is_constructible_v<CoAwait<D>, const D&>)
-            return CoAwait<D>(static_cast<const D&>(*this));
-        else
-            return CoAwait<D>(D(static_cast<const D&>(*this)));
+        return CoAwait<D>(D(static_cast<const D&>(*this)));
     }
 
 private:

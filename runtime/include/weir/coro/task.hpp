@@ -180,39 +180,43 @@ concept TakenAtOnce = std::is_trivially_copyable_v<D> && requires(const D& descr
     { description.take_at_once() } -> std::same_as<typename D::Outcome>;
 };
 
-/// The description stays where it is, which is until the end of the expression: a copy of what was written a moment ago,
-/// in other pieces than it is read, would wait until everything written before it has reached the cache.
+/// Made by the promise, which knows the task, so that what is ready does not even begin to suspend. The description stays
+/// where it is, which is until the end of the expression: a copy of what was written a moment ago, in other pieces than
+/// it is read, would wait until everything written before it has reached the cache.
 template <TakenAtOnce D>
 class [[nodiscard]] CoAwait<D> {
 public:
-    explicit CoAwait(const D& description) noexcept : description_(&description) {}
+    CoAwait(const D& description, const TaskState& task) noexcept
+        : description_(&description), at_once_(may_take(description, task)) {}
     CoAwait(const CoAwait&) = delete;
     CoAwait& operator=(const CoAwait&) = delete;
     ~CoAwait() {
-        if (waited_) std::destroy_at(&slowly_);
+        if (!at_once_) [[unlikely]]
+            std::destroy_at(&slowly_);
     }
 
-    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    [[nodiscard]] bool await_ready() const noexcept { return at_once_; }
     template <std::derived_from<TaskState> Promise>
     [[nodiscard]] bool await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-        TaskState& task = handle.promise();
-        Context& context = task.context();
-        if (context.credit > 1 && !task.scope().stopped() && description_->ready_at_once()) [[likely]] {
-            --context.credit;
-            return false;
-        }
-        waited_ = true;
         return std::construct_at(&slowly_, D(*description_))->await_suspend(handle);
     }
     [[nodiscard]] auto await_resume() noexcept {
-        if (waited_) [[unlikely]]
+        if (!at_once_) [[unlikely]]
             return slowly_.await_resume();
         return description_->take_at_once();
     }
 
 private:
+    [[nodiscard]] static bool may_take(const D& description, const TaskState& task) noexcept {
+        Context& context = task.context();
+        if (context.credit <= 1 || task.scope().stopped() || !description.ready_at_once()) [[unlikely]]
+            return false;
+        --context.credit;
+        return true;
+    }
+
     const D* description_;
-    bool waited_ = false;
+    const bool at_once_;
     union {
         Awaiter<D> slowly_;
     };
@@ -289,6 +293,11 @@ public:
     template <class D>
     D&& await_transform(D&& description) const noexcept {
         return static_cast<D&&>(description);
+    }
+    template <class D>
+        requires TakenAtOnce<std::remove_cvref_t<D>>
+    auto await_transform(D&& description) const noexcept {
+        return CoAwait<std::remove_cvref_t<D>>(description, *this);
     }
     template <class R>
         requires is_result<std::remove_cvref_t<R>>
