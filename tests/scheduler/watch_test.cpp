@@ -187,6 +187,37 @@ TEST_CASE("a timer ends a look at memory that would have gone on") {
     CHECK_FALSE(shared.word.load() != 0);
 }
 
+TEST_CASE("a task may linger only while nothing else is ready, and where the thread may spin") {
+    const auto lingers = [](Scheduler& scheduler, bool may) -> Task<> {
+        CHECK(scheduler.linger() == may);
+        co_return;
+    };
+    const auto beside = [](Scheduler& scheduler, decltype(lingers) linger) -> Task<> {
+        const auto yields = [](Scheduler&) -> Task<> { WEIR_CO_CHECK(weir::yield()); };
+        WEIR_CO_CHECK(weir::all_of(yields(scheduler), linger(scheduler, false)));
+    };
+    const auto scheduler = make_scheduler<usual_budget>();
+    CHECK(scheduler->run(lingers(*scheduler, !on_simulated() && std::thread::hardware_concurrency() > 1)));
+    CHECK(scheduler->run(beside(*scheduler, lingers)));
+    const auto sleepy = make_scheduler<sleepy_budget>();
+    CHECK(sleepy->run(lingers(*sleepy, false)));
+}
+
+TEST_CASE("a task looks for a change before it suspends, and not again at once where that was in vain") {
+    const auto looks = [](Scheduler& scheduler, bool may) -> Task<> {
+        const weir::Watch::Word word{1};
+        CHECK(scheduler.changes_soon(word, 0) == may);
+        CHECK_FALSE(scheduler.changes_soon(word, 1));
+        CHECK_FALSE(scheduler.changes_soon(word, 0));  // not looked at all
+        CHECK(scheduler.changes_soon(word, 0) == may);
+        co_return;
+    };
+    const auto scheduler = make_scheduler<usual_budget>();
+    CHECK(scheduler->run(looks(*scheduler, !on_simulated() && std::thread::hardware_concurrency() > 1)));
+    const auto sleepy = make_scheduler<sleepy_budget>();
+    CHECK(sleepy->run(looks(*sleepy, false)));
+}
+
 TEST_CASE("a foreign loop that is about to block has announced it") {
     const auto scheduler = make_scheduler<usual_budget>();
     Shared shared;

@@ -27,6 +27,8 @@ constexpr int foreign_turns_max = 4;
 constexpr int looks_per_clock = 8;
 // A look takes the line that the peer is about to write to: more often than this holds the peer up.
 constexpr int hints_per_look = 4;
+// What a task may wait in its own time, without others getting theirs.
+constexpr Duration brief_span = std::chrono::nanoseconds(300);
 
 void ignore_sigpipe() noexcept {
     struct sigaction now {};
@@ -126,6 +128,7 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     // In one process nobody could change a word meanwhile, and on one processor nobody would get to.
     const bool spins = !simulated_ && budget_.spin_us > 0 && !sys::has_one_processor();
     spinner_.set_limit(spins ? std::chrono::microseconds(budget_.spin_us) : Duration::zero());
+    brief_spinner_.set_limit(spins ? brief_span : Duration::zero());
     ignore_sigpipe();
     note_started();
     return {};
@@ -261,6 +264,31 @@ void Scheduler::spin() noexcept {
         }
     } while (MonotonicClock::now() < until);
     spinner_.in_vain();
+}
+
+bool Scheduler::linger() noexcept {
+    if (!ready.empty() || brief_spinner_.limit() <= Duration::zero()) return false;
+    const Instant until = MonotonicClock::now() + brief_spinner_.limit();
+    do {
+        for (int k = 0; k < hints_per_look; ++k) sys::spin_hint();
+    } while (MonotonicClock::now() < until);
+    return true;
+}
+
+bool Scheduler::changes_soon(const Watch::Word& word, std::uint32_t seen) noexcept {
+    if (!ready.empty() || !brief_spinner_.worthwhile()) return false;
+    const Instant until = MonotonicClock::now() + brief_spinner_.limit();
+    do {
+        for (int i = 0; i < looks_per_clock; ++i) {
+            if (word.load(std::memory_order_relaxed) != seen) {
+                brief_spinner_.found();
+                return true;
+            }
+            sys::spin_hint();
+        }
+    } while (MonotonicClock::now() < until);
+    brief_spinner_.in_vain();
+    return false;
 }
 
 void Scheduler::tell_watches_of_sleep() noexcept {

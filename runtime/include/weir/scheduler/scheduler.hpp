@@ -169,6 +169,12 @@ public:
     [[nodiscard]] LinkTable& links() noexcept { return links_; }
     /// Looks at `watch` from now on, until it is unlinked: see scheduler/watch.hpp.
     void watch(Watch& watch) noexcept { watches_.push_back(watch); }
+    /// Lets a fraction of a microsecond pass for a task that expects to find more by then; false if it did not, since
+    /// others are ready or the thread does not spin.
+    bool linger() noexcept;
+    /// Looks for so long whether `word` changes from `seen`, before a task suspends that waits for it; not at all where that
+    /// has not paid lately, others are ready or the thread does not spin.
+    [[nodiscard]] bool changes_soon(const Watch::Word& word, std::uint32_t seen) noexcept;
     /// Runs `end` once, when this turn's items have run. It is not linked yet.
     void at_turn_end(TurnEnd& end) noexcept { turn_ends_.push_back(end); }
     /// run_main's: when a stopped program outlives its grace, dump the tasks and exit(70) instead of going on.
@@ -219,7 +225,8 @@ private:
     LinkTable links_;
     List<Watches> watches_;
     List<TurnEnds> turn_ends_;
-    Spinner spinner_;
+    Spinner spinner_;            // before the thread blocks
+    Spinner brief_spinner_;      // before a task suspends
     RootState* root_ = nullptr;  // in root_storage_ while a root task lives
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;
