@@ -118,6 +118,11 @@ struct KillAtomics : MachineAtomics, Points {
         std::memcpy(data + offset + sizeof(header.size), &header.mark, sizeof(header.mark));
         point(site, When::after);
     }
+    static void claim(Data data, std::size_t offset, Site site) noexcept {
+        point(site, When::before);
+        MachineAtomics::claim(data, offset, site);
+        point(site, When::after);
+    }
     static void copy(std::byte* to, const std::byte* from, std::size_t size, Site site) noexcept {
         point(site, When::before);
         MachineAtomics::copy(to, from, size / 2, site);

@@ -71,7 +71,7 @@ TEST_CASE(
     const KillCounts counts = kill_ring_writers();
     check_all_survived(counts);
     for (const Site site : {Site::publish, Site::announce, Site::withdraw, Site::record_header,
-                            Site::pad_header, Site::payload, Site::bell})
+                            Site::pad_header, Site::payload, Site::claim, Site::bell})
         check_died_around(counts, site);
     CHECK(counts.middle[static_cast<std::size_t>(Site::payload)] > 0);
     CHECK(counts.middle[static_cast<std::size_t>(Site::record_header)] > 0);

@@ -85,6 +85,7 @@ public:
             if (!sleep(scene_.space, peer_)) return Step::asleep_for_ever;
             producer.awake();
         }
+        producer.claim(1, record_units(size));
         producer.fill(payload, size);
         producer.finish(size, size);
         if (number % 5 != 3) publish();

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstring>
 #include <random>
+#include <vector>
 #include <thread>
 
 #include <poll.h>
@@ -139,6 +140,68 @@ TEST_CASE("a reader that comes after one which died reads again what was not rel
         CHECK(filled(ring.data.data() + record.offset, record.size, i));
     }
     CHECK(successor.need(1) == Look::nothing);
+}
+
+namespace {
+
+struct NotedClaims : MachineAtomics {
+    static inline std::vector<std::size_t> offsets;
+    static void claim(Data data, std::size_t offset, Site site) noexcept {
+        offsets.push_back(offset);
+        MachineAtomics::claim(data, offset, site);
+    }
+};
+
+}  // namespace
+
+TEST_CASE("claiming lines ahead leaves all bytes as they are, and touches none that the reader may read") {
+    MemoryRing ring(2'048);
+    for (std::size_t i = 0; i < ring.data.size(); ++i) ring.data[i] = static_cast<std::byte>(i * 31);
+    const std::vector<std::byte> before = ring.data;
+    RecordProducer<NotedClaims> producer(ring.writer, ring.reader, ring.data.data(), ring.size());
+    auto consumer = ring.consumer();
+    std::minstd_rand random(5);
+    std::size_t claims = 0;
+    for (int round = 0; round < 2'000; ++round) {
+        const std::uint32_t units = 8 * (1 + static_cast<std::uint32_t>(random()) % 48);
+        NotedClaims::offsets.clear();
+        if (producer.need(units) == Look::ready && units <= producer.to_end()) {
+            producer.claim(1, units);
+            for (const std::size_t offset : NotedClaims::offsets) {
+                const auto ahead = static_cast<std::uint32_t>(offset) - producer.offset();
+                REQUIRE(ahead < producer.known());
+                REQUIRE(offset < ring.size());
+            }
+            claims += NotedClaims::offsets.size();
+            producer.advance(units);
+            std::ignore = producer.publish_lightly();
+        } else {
+            const std::uint32_t some = std::min(units, producer.to_end());
+            if (producer.need(some) == Look::ready) producer.advance(some);
+            std::ignore = producer.publish_lightly();
+        }
+        if (random() % 3 == 0 && consumer.look(1) == Look::ready) {
+            consumer.advance(consumer.known());
+            std::ignore = consumer.publish_lightly();
+        }
+    }
+    CHECK(claims > 1'000);
+    CHECK(ring.data == before);
+}
+
+TEST_CASE("neighbouring records are claimed once, several at a time") {
+    MemoryRing ring(4'096);
+    RecordProducer<NotedClaims> producer(ring.writer, ring.reader, ring.data.data(), ring.size() / 64);
+    NotedClaims::offsets.clear();
+    REQUIRE(producer.need(1) == Look::ready);
+    for (std::uint32_t i = 0; i < ring.size() / 64; ++i) {
+        producer.claim(64, 1);
+        REQUIRE(NotedClaims::offsets.size() > i);
+        producer.advance(1);
+    }
+    std::vector<std::size_t> lines;
+    for (std::size_t at = 0; at < ring.size(); at += 64) lines.push_back(at);
+    CHECK(NotedClaims::offsets == lines);
 }
 
 TEST_CASE("whatever a writer puts into headers, nothing outside of what it committed is handed out") {

@@ -21,12 +21,23 @@ RingProgress RingWait<End>::progress(bool sleeps) noexcept {
 
 template <class End>
 bool RingWait<End>::start_slowly(const Start& start) noexcept {
+    auto& scheduler = static_cast<Scheduler&>(start.context);  // every Context is a Scheduler
+    bool lingered = false;
+    if (end_.pace_.streams()) {
+        if (end_.outgoing().deferred()) end_.publish();  // the peer may wait for just that
+        lingered = scheduler.linger();
+    }
     over_ = progress(false) != RingProgress::waiting;
     if (over_) return true;
-    end_.flush();  // the peer may wait for just that
+    if (lingered) end_.pace_.in_vain();
+    end_.flush();
+    if (scheduler.changes_soon(end_.watched(), end_.machine.seen())) {
+        over_ = progress(false) != RingProgress::waiting;
+        if (over_) return true;
+    }
     begin(start);
     watch();
-    static_cast<Scheduler&>(start.context).watch(watch_);  // every Context is a Scheduler
+    scheduler.watch(watch_);
     return false;
 }
 

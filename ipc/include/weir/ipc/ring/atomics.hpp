@@ -26,8 +26,9 @@ enum class Site : std::uint8_t {
     entry,          ///< what a side of a service says of a call
     bell,           ///< not a store: the peer is rung
     holder,         ///< of a named ring: who has taken a side, and how often it was taken
+    claim,          ///< a byte that is about to be written, stored as what it is
 };
-inline constexpr std::size_t sites_count = static_cast<std::size_t>(Site::holder) + 1;  // the last one
+inline constexpr std::size_t sites_count = static_cast<std::size_t>(Site::claim) + 1;  // the last one
 
 /// The two fences without which wake-ups are lost. Each pairs with the other one in the peer.
 enum class Fence : std::uint8_t {
@@ -74,6 +75,11 @@ struct MachineAtomics {
         header.size = at[0];
         header.mark = at[1];
         return header;
+    }
+    /// Takes the line of this byte for writing, and leaves it what it is.
+    static void claim(Data data, std::size_t offset, Site) noexcept {
+        volatile std::byte& byte = data[offset];
+        byte = byte;
     }
     static void copy(std::byte* to, const std::byte* from, std::size_t size, Site) noexcept {
         if (size > 0) std::memcpy(to, from, size);

@@ -68,7 +68,7 @@ private:
 template <class End>
 class [[nodiscard]] BasicByteRecord : public RingItemBase<End> {
 public:
-    BasicByteRecord(End& end, ConstBytes bytes) noexcept : RingItemBase<End>(end, 1), bytes_(bytes) {}
+    BasicByteRecord(End& end, ConstBytes bytes) noexcept : RingItemBase<End>(end), bytes_(bytes) {}
     /// 8-aligned, but where the buffer is not. After defer() they stay until the next release or wait; copies, until the
     /// next record is taken.
     [[nodiscard]] ConstBytes bytes() const noexcept { return bytes_; }
@@ -104,7 +104,10 @@ public:
         bool start(const Start& start) noexcept { return this->error_ || RingWait<End>::start(start); }
         Outcome take() noexcept {
             if (!this->arrived()) return this->failed();
-            return BasicByteSlot<End>(this->end(), size_);
+            End& writer = this->end();
+            this->found(writer.machine.known() > this->units_);
+            writer.machine.claim(1, ring::record_units(size_));
+            return BasicByteSlot<End>(writer, size_);
         }
 
     private:
@@ -166,6 +169,7 @@ public:
         Outcome take() noexcept {
             if (!this->arrived()) return this->failed();
             WEIR_TRY(const ConstBytes bytes, take_(this->end(), this->name()));
+            this->found(this->end().machine.known() > 0);
             return BasicByteRecord<End>(this->end(), bytes);
         }
 

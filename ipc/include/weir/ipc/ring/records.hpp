@@ -12,6 +12,8 @@
 
 #include "weir/ipc/ring/cursors.hpp"
 
+#include <algorithm>
+
 namespace weir::ipc::ring {
 
 inline constexpr std::uint32_t ring_bytes_max = 1U << 30;
@@ -38,7 +40,7 @@ public:
     RecordProducer() noexcept = default;
     RecordProducer(Words<Atomics>& own, const Words<Atomics>& peer, typename Atomics::Data data,
                    std::uint32_t ring_bytes) noexcept
-        : Producer<Atomics>(own, peer, ring_bytes), data_(data) {}
+        : Producer<Atomics>(own, peer, ring_bytes), data_(data), claimed_(this->position()) {}
 
     /// What has to be free before a record of `size` bytes can be written: with a pad, more than it takes itself.
     /// `size` is at most record_size_max().
@@ -50,6 +52,13 @@ public:
     [[nodiscard]] std::uint32_t payload_offset(std::uint32_t size) const noexcept {
         const std::uint32_t at = record_units(size) <= this->to_end() ? this->offset() : 0;
         return at + static_cast<std::uint32_t>(sizeof(RecordHeader));
+    }
+    /// The next `units` of `unit_bytes` each are about to be written: takes their cache lines from the reader's processor.
+    /// Lines that are written one by one are also waited for one by one, as soon as the stores that wait for the first of
+    /// them fill the processor's queue; taken ahead of need, they come over side by side. Their bytes stay what they are.
+    void claim(std::uint32_t unit_bytes, std::uint32_t units) noexcept {
+        if (static_cast<std::int32_t>(this->position() + units - claimed_) > 0) [[unlikely]]
+            claim_lines(unit_bytes, units);
     }
     /// Copies the payload of a record that is reserved with `size` bytes. Those who fill it in place do without.
     void fill(const std::byte* from, std::uint32_t size) noexcept {
@@ -79,7 +88,23 @@ public:
     }
 
 private:
+    // More than this would be fetched back by a reader's processor that guesses what it will read next.
+    static constexpr std::uint32_t claim_bytes = 512;
+    static constexpr std::uint32_t batch_bytes = 2'048;  // except that a batch is claimed whole
+    static constexpr std::uint32_t line_bytes = 64;
+
+    void claim_lines(std::uint32_t unit_bytes, std::uint32_t units) noexcept {
+        const std::uint32_t most = std::max(units, claim_bytes / unit_bytes);
+        const std::uint32_t claimed = std::min({most, this->known(), this->to_end()});
+        claimed_ = this->position() + claimed;
+        if (unit_bytes * units > batch_bytes) return;  // writing it has many on their way by itself
+        const std::size_t begin = std::size_t{this->offset()} * unit_bytes;
+        const std::size_t end = begin + std::size_t{claimed} * unit_bytes;
+        for (std::size_t at = begin; at < end; at += line_bytes) Atomics::claim(data_, at, Site::claim);
+    }
+
     typename Atomics::Data data_{};
+    std::uint32_t claimed_ = 0;  // up to where lines were taken ahead
 };
 
 template <class Atomics>

@@ -34,6 +34,10 @@ namespace weir::ipc {
 inline constexpr std::size_t ring_record_alignment_max = 64;
 static_assert(ring::cache_line % ring_record_alignment_max == 0);
 
+/// Two pointers side by side are moved in one piece. Done right after each was written by itself, that waits until
+/// everything stored before has reached the cache, for a record's own lines too: so they lie apart.
+inline constexpr std::size_t ring_apart = 2 * sizeof(void*);
+
 /// What may be a record, if it is a PortableRecord too, or RecordTraits let it pass: the compiler says why it is not.
 template <class T>
 concept RingRecord = std::is_trivially_copyable_v<T> && alignof(T) <= ring_record_alignment_max;
@@ -57,8 +61,7 @@ template <RingRecord T>
 template <class End>
 class RingSlotBase {
 public:
-    RingSlotBase(RingSlotBase&& other) noexcept
-        : end_(std::exchange(other.end_, nullptr)), count_(other.count_) {}
+    RingSlotBase(RingSlotBase&& other) noexcept : end_(std::exchange(other.end_, nullptr)) {}
     RingSlotBase& operator=(RingSlotBase&&) = delete;
     ~RingSlotBase() { abandon(); }
 
@@ -68,10 +71,9 @@ public:
     }
 
 protected:
-    RingSlotBase(End& end, std::uint32_t count) noexcept : end_(&end), count_(count) { end.set_in_use(true); }
+    explicit RingSlotBase(End& end) noexcept : end_(&end) { end.set_in_use(true); }
     void finish(std::uint32_t count, bool publish) noexcept {
-        WEIR_ASSERT(end_ != nullptr && count <= count_ &&
-                    "a slot is committed twice, or more than was reserved");
+        WEIR_ASSERT(end_ != nullptr && "a slot is committed twice");
         end_->machine.advance(count);
         end_->count_record(count);
         if (publish) end_->publish();
@@ -80,14 +82,13 @@ protected:
 
 private:
     End* end_;
-    std::uint32_t count_;
 };
 
 /// One reserved record. Move-only; lives no longer than its RingWriter, which must not move meanwhile.
 template <RingRecord T, class End = RingWriterEnd>
 class [[nodiscard]] RingSlot : public RingSlotBase<End> {
 public:
-    RingSlot(End& end, T* value) noexcept : RingSlotBase<End>(end, 1), value_(value) {}
+    RingSlot(End& end, T* value) noexcept : RingSlotBase<End>(end), value_(value) {}
 
     /// What lies there is what an earlier record left.
     [[nodiscard]] T& operator*() const noexcept { return *value_; }
@@ -99,7 +100,7 @@ public:
     void defer() noexcept { this->finish(1, false); }
 
 private:
-    T* value_;
+    alignas(ring_apart) T* value_;
 };
 
 /// Several reserved records that lie side by side.
@@ -107,7 +108,7 @@ template <RingRecord T, class End = RingWriterEnd>
 class [[nodiscard]] RingSlots : public RingSlotBase<End> {
 public:
     RingSlots(End& end, std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
-        : RingSlotBase<End>(end, count), first_(first), stride_(stride), size_(count) {}
+        : RingSlotBase<End>(end), first_(first), stride_(stride), size_(count) {}
 
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] T& operator[](std::uint32_t index) const noexcept {
@@ -115,8 +116,11 @@ public:
         return *static_cast<T*>(at);
     }
     /// Gives the first `count` of them to the reader at once; the others were never reserved.
-    void commit(std::uint32_t count) noexcept { this->finish(count, true); }
-    void commit() noexcept { this->finish(size_, true); }
+    void commit(std::uint32_t count) noexcept {
+        WEIR_ASSERT(count <= size_ && "more slots are committed than were reserved");
+        this->finish(count, true);
+    }
+    void commit() noexcept { commit(size_); }
 
 private:
     std::byte* first_;
@@ -128,8 +132,7 @@ private:
 template <class End>
 class RingItemBase {
 public:
-    RingItemBase(RingItemBase&& other) noexcept
-        : end_(std::exchange(other.end_, nullptr)), count_(other.count_) {}
+    RingItemBase(RingItemBase&& other) noexcept : end_(std::exchange(other.end_, nullptr)) {}
     RingItemBase& operator=(RingItemBase&&) = delete;
     ~RingItemBase() {
         if (end_ != nullptr) release();
@@ -149,16 +152,12 @@ public:
 
 protected:
     /// Its place was passed already.
-    RingItemBase(End& end, std::uint32_t count) noexcept : end_(&end), count_(count) { end.set_in_use(true); }
+    explicit RingItemBase(End& end) noexcept : end_(&end) { end.set_in_use(true); }
 
 private:
-    void done() noexcept {
-        end_->count_record(count_);
-        std::exchange(end_, nullptr)->set_in_use(false);
-    }
+    void done() noexcept { std::exchange(end_, nullptr)->set_in_use(false); }
 
     End* end_;
-    std::uint32_t count_;
 };
 
 /// Whether an end of a ring gives out copies of records, since the writer is not trusted. Those of rings that have no
@@ -211,12 +210,12 @@ template <RingRecord T, class End>
 template <RingRecord T, class End = RingReaderEnd>
 class [[nodiscard]] RingItem : public RingItemBase<End> {
 public:
-    RingItem(End& end, const T* value) noexcept : RingItemBase<End>(end, 1), value_(value) {}
+    RingItem(End& end, const T* value) noexcept : RingItemBase<End>(end), value_(value) {}
     [[nodiscard]] const T& operator*() const noexcept { return *value_; }
     [[nodiscard]] const T* operator->() const noexcept { return value_; }
 
 private:
-    const T* value_;
+    alignas(ring_apart) const T* value_;
 };
 
 /// Several records, in place or copied as one is, released together.
@@ -224,7 +223,7 @@ template <RingRecord T, class End = RingReaderEnd>
 class [[nodiscard]] RingItems : public RingItemBase<End> {
 public:
     RingItems(End& end, const std::byte* first, std::uint32_t stride, std::uint32_t count) noexcept
-        : RingItemBase<End>(end, count), first_(first), stride_(stride), size_(count) {}
+        : RingItemBase<End>(end), first_(first), stride_(stride), size_(count) {}
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] const T& operator[](std::uint32_t index) const noexcept {
         const void* const at = first_ + std::size_t{index} * stride_;
@@ -242,19 +241,20 @@ template <class End, class Take>
 class [[nodiscard]] RingAwait : public Awaitable<RingAwait<End, Take>> {
 public:
     using Outcome = Result<typename Take::Value>;
-    RingAwait(End& end, Take take, std::uint32_t units) noexcept : end_(&end), take_(take), units_(units) {}
+    explicit RingAwait(End& end, Take take = {}) noexcept : end_(&end), take_(take) {}
 
     /// What a wait would find first.
-    [[nodiscard]] bool ready_at_once() const noexcept { return end_->idle() && end_->ready(units_); }
+    [[nodiscard]] bool ready_at_once() const noexcept { return end_->idle() && end_->ready(1); }
     [[nodiscard]] Outcome take_at_once() const noexcept { return take_(*end_); }
 
     class Wait : public RingWait<End> {
     public:
         explicit Wait(RingAwait&& description) noexcept
-            : RingWait<End>(kind, *description.end_, description.units_), take_(description.take_) {}
+            : RingWait<End>(kind, *description.end_, 1), take_(description.take_) {}
         Outcome take() noexcept {
             if (!this->arrived()) [[unlikely]]
                 return this->failed();
+            this->found(this->end().machine.known() > 1);
             return take_(this->end());
         }
 
@@ -266,7 +266,6 @@ public:
 private:
     End* end_;
     [[no_unique_address]] Take take_;
-    std::uint32_t units_;
 };
 
 /// Waits until everything was taken.
@@ -305,13 +304,17 @@ class RingWriting {
     }
     struct TakeOne {
         using Value = RingSlot<T, End>;
-        Value operator()(End& end) const noexcept { return Value(end, at(end)); }
+        Value operator()(End& end) const noexcept {
+            end.machine.claim(stride, 1);
+            return Value(end, at(end));
+        }
     };
     struct TakeSome {
         using Value = RingSlots<T, End>;
         std::uint32_t most;
         Value operator()(End& end) const noexcept {
             const std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
+            end.machine.claim(stride, count);
             return Value(end, end.data() + std::size_t{end.machine.offset()} * stride, stride, count);
         }
     };
@@ -320,10 +323,10 @@ public:
     /// Waits for a free slot; the value is to be filled and committed. Completes at once while there is space. Errors:
     /// cancelled, timed_out, busy (another task waits, or a slot is in use), closed, corrupt (the reader wrote
     /// nonsense). Takes no frame.
-    [[nodiscard]] auto reserve() noexcept { return RingAwait<End, TakeOne>(end_, {}, 1); }
+    [[nodiscard]] auto reserve() noexcept { return RingAwait<End, TakeOne>(end_); }
     /// The same for 1 to `most` slots that lie side by side: as many as are free before the end of the ring.
     [[nodiscard]] auto reserve_some(std::uint32_t most) noexcept {
-        return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1}, 1);
+        return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1});
     }
     /// Without waiting: would_block where reserve() would wait. Costs no credit of the task.
     [[nodiscard]] Result<RingSlot<T, End>> try_reserve() noexcept {
@@ -423,11 +426,11 @@ public:
     /// Waits for the next record, to be used in place or in a copy: see RingItem. Completes at once while there are any.
     /// Errors: cancelled, timed_out, busy (another task waits, or a record is in use), closed, corrupt (the writer wrote
     /// nonsense), and those by which the ring ends. Takes no frame.
-    [[nodiscard]] auto next() noexcept { return RingAwait<End, TakeOne>(end_, {}, 1); }
+    [[nodiscard]] auto next() noexcept { return RingAwait<End, TakeOne>(end_); }
     /// The same for 1 to `most` records that lie side by side: as many as are there before the end of the ring, and of
     /// copies no more than there are in a page.
     [[nodiscard]] auto next_some(std::uint32_t most) noexcept {
-        return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1}, 1);
+        return RingAwait<End, TakeSome>(end_, {most > 0 ? most : 1});
     }
     /// Without waiting: would_block where next() would wait or tell of an end. Costs no credit of the task.
     [[nodiscard]] Result<RingItem<T, End>> try_next() noexcept {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "weir/core/name.hpp"
+#include "weir/ipc/ring/pace.hpp"
 #include "weir/ipc/ring/records.hpp"
 #include "weir/ipc/shm/link.hpp"
 
@@ -62,7 +63,8 @@ protected:
 
     RingWaiter* waiter_ = nullptr;
     std::uint64_t sleeps_ = 0;
-    std::uint64_t records_ = 0;  // finished by this end
+    std::uint64_t records_ = 0;  // that a writer finished
+    ring::Pace pace_;
     bool in_use_ = false;
 };
 
@@ -310,6 +312,8 @@ protected:
         if (end_.waiter_ == this) end_.waiter_ = nullptr;
         return !error_;
     }
+    /// Besides what it waited for there is `more`, or not.
+    void found(bool more) noexcept { end_.pace_.found(more); }
     [[nodiscard]] tl::unexpected<Error> failed() const noexcept { return failure(*error_); }
 
 private:
