@@ -54,6 +54,7 @@ int ring_main(std::span<char* const> arguments, std::span<const NamedRing> rings
         for (const auto& [name, sides] : rings) {
             if (arguments[1] != name) continue;
             print_ns(measure(sides, count_from(arguments[2])));
+            if (sides.report != nullptr) sides.report();
             return 0;
         }
     }

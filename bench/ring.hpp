@@ -53,6 +53,8 @@ struct RingSides {
     void (*begin)() = nullptr;
     /// Called when the child has ended; may be null.
     void (*clean_up)() = nullptr;
+    /// Prints what else was found out; may be null.
+    void (*report)() = nullptr;
 };
 
 /// Both sides call it where the load begins and where it ends: bench_count_calls counts what lies between.

@@ -201,7 +201,7 @@ def read_rows(path: pathlib.Path) -> list[Row]:
             entry["what"],
             entry.get("unit", "ns"),
             entry.get("cores", 1),
-            entry["goals"],
+            entry.get("goals", []),
             {
                 name: Variant(name, command.split(), least_counts=entry.get("least_counts", False))
                 for name, command in entry["variants"].items()
