@@ -7,8 +7,9 @@ import pathlib
 from testing import configurations
 from testing.configurations import CONFIGURATIONS, ROOT, Configuration
 
-# What suites start as children, /bin/sh and the like. Not busybox: it goes by its own name, which some of them choose.
-PROGRAMS = ("dash", "coreutils")
+# What suites start as children, /bin/sh and the like, and a library that the cross compiler has not. Not busybox: it
+# goes by its own name, which some of them choose.
+PROGRAMS = ("dash", "coreutils", "grep", "libpcre2-8-0")
 MEMORY_MB = 1024
 PROCESSORS = 2
 
@@ -37,8 +38,11 @@ class Board:
     def library_folders(self) -> list[pathlib.Path]:
         triplet = self.built().triplet
         if triplet:
-            return [ROOT / "build/sysroot" / triplet / "usr/lib" / triplet, pathlib.Path("/usr", triplet, "lib")]
-        return [pathlib.Path(path) for path in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64")]
+            folders = [ROOT / "build/sysroot" / triplet / "usr/lib" / triplet, pathlib.Path("/usr", triplet, "lib")]
+        else:
+            triplet = "x86_64-linux-gnu"
+            folders = [pathlib.Path("/lib", triplet), pathlib.Path("/usr/lib", triplet), pathlib.Path("/lib64")]
+        return [*folders, self.folder / "debian/usr/lib" / triplet]
 
     def command(self, kernel: pathlib.Path, initramfs: pathlib.Path) -> list[str]:
         # A panic ends the emulator. Only what is as bad as that is let between the lines of the suites.

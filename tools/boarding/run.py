@@ -20,11 +20,16 @@ LABELS = {"epoll": "epoll", "io_uring": "uring", "": ONCE}
 SEEDS = 4
 # Programs that a suite starts, or the folder that holds them.
 BESIDE = {"shm": ("tests/shm/foreign_semaphore_peer",), "leak_detection": ("examples/leak_detection/",)}
-COMMANDS = {"sh": "bin/dash"} | {n: f"bin/{n}" for n in ("cat", "pwd", "sleep", "true")} | {"env": "usr/bin/env"}
+COMMANDS = {
+    "sh": "bin/dash",
+    "env": "usr/bin/env",
+    **{name: f"bin/{name}" for name in ("cat", "grep", "pwd", "sleep", "true")},
+}
 FILES = {
     "/etc/passwd": "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
     "/etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "/etc/host.conf": "multi on\n",
     "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nservices: files\n",
     "/etc/resolv.conf": "",
     "/etc/services": "http 80/tcp\ntftp 69/udp\n",
