@@ -5,6 +5,7 @@
 #include "link_fixture.hpp"
 
 #include "support/run.hpp"
+#include "support/skip.hpp"
 
 namespace {
 
@@ -86,6 +87,9 @@ TEST_CASE("a peer that never reads cannot make its ringer wait") {
     in_directory(never_reads);
 }
 
+// An emulated board may be too slow to ring more often than a peer may.
+bool too_slow = false;
+
 Task<> rings_too_often(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
     SampleServer server;
     server.links_max = 2;
@@ -95,15 +99,21 @@ Task<> rings_too_often(Scheduler& scheduler, const ipc::RuntimeDirectory& direct
     WEIR_CO_CHECK(noisy.attach(scheduler, sample_terms, BellKind::packet));
     constexpr int most = 1 << 20;
     ::setsockopt(noisy.socket.get(), SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
+    const Instant began = scheduler.now();
+    std::int64_t rung = 0;
     while (server.lost == 0) {
-        while (noisy.say(ipc::ring_packet) == 1) {}
+        while (noisy.say(ipc::ring_packet) == 1) ++rung;
         WEIR_CO_CHECK(yield());
+        const Duration span = scheduler.now() - began;
+        too_slow = span > 2s && rung < span / 50us;
+        if (too_slow) co_return;
     }
     CHECK_IN_TASK((client->state() == LinkState::attached && server.links == 1));
 }
 TEST_CASE("a peer that rings too often is turned out, and nobody else notices") {
     const Log log;
     in_directory(rings_too_often);
+    if (too_slow) skip("this machine cannot ring 20,000 times a second");
     CHECK(log.lines.find(text(ipc::LinkViolation::rings)) != std::string::npos);
 }
 

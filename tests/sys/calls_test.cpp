@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace {
@@ -122,6 +123,32 @@ TEST_CASE("the kernel calls a full backlog ready to connect, so that there is no
     const Fd second(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     CHECK(connect(second) == -EAGAIN);
     CHECK((sys::poll_now(second.get(), POLLOUT) & POLLOUT) != 0);
+}
+
+// Before Linux 6.5 the number is all there is; a descriptor that is no socket stands for such a kernel.
+TEST_CASE("a peer that has ended is gone, although its number lives on as a process group's") {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    const Fd reader(ends[0]);
+    Fd writer(ends[1]);
+    const pid_t leader = ::fork();
+    if (leader == 0) {
+        ::setpgid(0, 0);
+        if (::fork() == 0) {
+            writer.close();
+            char byte = 0;
+            (void)!::read(reader.get(), &byte, 1);  // until the test closes its end
+        }
+        ::_exit(0);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(leader, &status, 0) == leader);
+    CHECK(::kill(-leader, 0) == 0);  // the group is there
+    CHECK(sys::open_peer_process(reader.get(), leader) == -ESRCH);
+    writer.close();
+
+    const Fd ours(static_cast<int>(sys::open_peer_process(reader.get(), ::getpid())));
+    CHECK(ours);
 }
 
 }  // namespace

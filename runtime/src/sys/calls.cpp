@@ -154,7 +154,9 @@ long open_peer_process(int fd, pid_t pid) noexcept {
     if (errno == EMFILE || errno == ENFILE || errno == ESRCH) return -errno;
     if (pid <= 0) return -ENOSYS;
     const long opened = ::syscall(pidfd_open_number, pid, 0U);
-    return opened < 0 ? -errno : opened;
+    if (opened >= 0) return opened;
+    // Without flags EINVAL says that the number is no process's: it has ended, and lives on as a group's.
+    return errno == EINVAL ? -ESRCH : -errno;
 }
 long poll_now(int fd, short events) noexcept {
     return attempt(Call::poll, fd, 0, [=](std::size_t) -> long {
