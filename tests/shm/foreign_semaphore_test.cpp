@@ -161,10 +161,10 @@ TEST_CASE("a task that begins to wait just as another one gives up gets the next
     ForeignSemaphore semaphore;
     REQUIRE(semaphore.open(made.name()).has_value());
     running.must_run([](Scheduler& scheduler, ForeignSemaphore& of, const Made& by) -> Task<> {
-        // Both timers fire in one turn, in one order or the other.
-        const Instant first = after(scheduler.now(), 1ms);
+        // Both timers fire in one turn, in one order or the other; by then both tasks have begun, on a slow board too.
+        const Instant first = after(scheduler.now(), 100ms);
         WEIR_CO_CHECK(all_of(comes_at(scheduler, of, first), gives_up_then_posts(scheduler, of, first, by)));
-        const Instant second = after(scheduler.now(), 1ms);
+        const Instant second = after(scheduler.now(), 100ms);
         WEIR_CO_CHECK(
             all_of(gives_up_then_posts(scheduler, of, second, by), comes_at(scheduler, of, second)));
     }(*running, semaphore, made));
