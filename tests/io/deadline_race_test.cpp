@@ -141,7 +141,7 @@ void race(const char* what, Reader reader, Writer writer, Way way, std::uint64_t
     Running running(seed);
     Reader ours = std::move(reader);  // after the scheduler: a handle dies before the one that it is bound to
     Tally tally;
-    const std::uint32_t wanted = on_simulated() ? bytes_in_all / 10 : bytes_in_all;
+    const std::uint32_t wanted = on_simulated() ? bytes_in_all / 10 : repeats(bytes_in_all);
     if (on_simulated()) {
         running.must_run([](Scheduler& scheduler, Reader& from, Writer to, Way how, std::uint64_t luck,
                             std::uint32_t count, Tally& into) -> Task<> {

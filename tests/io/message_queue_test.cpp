@@ -389,7 +389,7 @@ TEST_CASE("messages wait for a reader after their sender was killed and the make
 }
 
 // The child sends numbered messages as fast as the queue lets it, the parent takes them.
-constexpr std::uint32_t numbered = 2'000;
+const std::uint32_t numbered = repeats(2'000);
 
 Task<> sends_numbers(Scheduler&, MessageQueueWriter& writer) {
     for (std::uint32_t i = 0; i < numbered; ++i) WEIR_CO_CHECK(writer.send(bytes_of(i), 0));
@@ -424,7 +424,7 @@ TEST_CASE("another process sends, and a receiver that waits gets every message i
 
 // --- deadlines
 
-constexpr std::uint32_t raced = 1'000;
+const std::uint32_t raced = repeats(1'000);
 
 Task<> sends_at_random(Scheduler&, MessageQueueWriter& writer, std::uint32_t random) {
     for (std::uint32_t i = 0; i < raced;) {

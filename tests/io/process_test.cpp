@@ -500,14 +500,15 @@ TEST_CASE("a program that cannot be started leaves no zombie, though signals int
     REQUIRE(::sigaction(SIGALRM, &counting, &before) == 0);
     const itimerval often{.it_interval = {0, 50}, .it_value = {0, 50}};
     REQUIRE(::setitimer(ITIMER_REAL, &often, nullptr) == 0);
-    int refused = 0;
-    for (int i = 0; i < 1'000; ++i) {
+    std::uint32_t refused = 0;
+    const std::uint32_t tries = repeats(1'000);
+    for (std::uint32_t i = 0; i < tries; ++i) {
         if (code_of(Process::spawn({.path = "/nonexistent"})) == Errc::not_found) ++refused;
     }
     const itimerval off{};
     ::setitimer(ITIMER_REAL, &off, nullptr);
     ::sigaction(SIGALRM, &before, nullptr);
-    CHECK(refused == 1'000);
+    CHECK(refused == tries);
     CHECK(no_children());
 }
 

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using namespace weir;
 using namespace weir::test;
 
-constexpr std::uint32_t rounds = 500;
+const std::uint32_t rounds = repeats(500);
 
 Task<> asks(Scheduler&, UnixStream peer, std::uint32_t& answered) {
     for (std::uint32_t i = 0; i < rounds; ++i) {

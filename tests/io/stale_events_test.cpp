@@ -130,7 +130,7 @@ TEST_CASE("what comes for a closed handle's duplicate reaches the duplicate, and
 
 // --- an await that ended as its completion came, and the next one in the same frame
 
-constexpr std::uint32_t rounds = 400;
+const std::uint32_t rounds = repeats(400);
 
 struct Random {
     std::uint32_t state;

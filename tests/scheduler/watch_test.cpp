@@ -155,13 +155,13 @@ std::uint64_t looks_while_watching(std::uint32_t count, std::uint32_t pause_max_
 }  // namespace
 
 TEST_CASE("a change of a watched word ends the await, whether the thread looks or sleeps") {
-    const std::uint32_t count = 3'000;
+    const std::uint32_t count = weir::test::repeats(3'000);
     const auto spins = looks_while_watching<usual_budget>(count, 40'000);
     if (!on_simulated() && std::thread::hardware_concurrency() > 1) CHECK(spins > 0);
 }
 
 TEST_CASE("with spin_us = 0 the thread sleeps at once, and is woken each time") {
-    CHECK(looks_while_watching<sleepy_budget>(3'000, 40'000) == 0);
+    CHECK(looks_while_watching<sleepy_budget>(weir::test::repeats(3'000), 40'000) == 0);
 }
 
 TEST_CASE("where the thread may run on one processor only it does not spin") {

@@ -225,7 +225,7 @@ TEST_CASE("the killed last holder of a named semaphore leaves one that begins an
 TEST_CASE("waiters killed at any moment swallow no token that they did not take, and no wake-up") {
     if (on_simulated()) skip("other processes live outside the simulation");
     for_both_sorts([](Sort sort) {
-        constexpr int rounds = 150;
+        const int rounds = static_cast<int>(repeats(150));
         const Place place;
         SharedSemaphore semaphore = made(sort, place, 0);
         int taken_by_killed = 0;
@@ -279,7 +279,7 @@ Task<> serves(Scheduler&, SharedSemaphore& takes, SharedSemaphore& gives, int ro
 TEST_CASE("two processes that wait for each other in turn lose no wake-up") {
     if (on_simulated()) skip("other processes live outside the simulation");
     for_both_sorts([](Sort sort) {
-        constexpr int rounds = 2'000;
+        const int rounds = static_cast<int>(repeats(2'000));
         const Place place;
         const Place back_place;
         SharedSemaphore there = made(sort, place, 0);

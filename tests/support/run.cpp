@@ -44,6 +44,11 @@ std::uint64_t seeds_count() {
     return count;
 }
 
+std::uint32_t repeats(std::uint32_t on_a_fast_machine) {
+    static const std::uint64_t percent = number_from_environment("WEIR_REPEATS", 100);
+    return static_cast<std::uint32_t>(on_a_fast_machine * percent / 100);
+}
+
 void note_seed_run() {
     static const bool said = [] {
         std::printf("seeds from %llu on, %llu for each seeded test\n",

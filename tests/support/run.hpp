@@ -7,6 +7,7 @@
 ///     WEIR_BACKEND     simulated, epoll or io_uring; which backend upper-layer tests use (default: simulated)
 ///     WEIR_SEED        the first seed (default 1)
 ///     WEIR_SEEDS       how many seeds each seeded test tries on the simulated backend (default 16)
+///     WEIR_REPEATS     percent of the repetitions by which tests seek rare moments (default 100); less on slow machines
 ///     WEIR_SUITE       the name printed in the suite's last line
 ///     WEIR_SKIP_SUITE  a reason to run nothing and count every test as skipped
 
@@ -24,6 +25,9 @@ namespace weir::test {
 
 [[nodiscard]] std::uint64_t first_seed();
 [[nodiscard]] std::uint64_t seeds_count();
+
+/// How often a test that seeks a rare moment by repetition repeats here, given how often it does on a fast machine.
+[[nodiscard]] std::uint32_t repeats(std::uint32_t on_a_fast_machine);
 
 /// Counts a seed for the line `seeds run`; the first call says where the seeds begin.
 void note_seed_run();

@@ -25,7 +25,7 @@ class Configuration:
     optional_purposes: tuple[str, ...] = ()  # what lacks them skips, and says so
     suites: bool = True
     slowness: int = 1  # multiplies time limits
-    seeds: int = 0  # how many each seeded test tries, unless WEIR_SEEDS says it; 0: the tests' own number
+    emulated: bool = False  # then EMULATED is in the environment of suites, unless it is there
 
     @property
     def folder(self) -> pathlib.Path:
@@ -33,6 +33,8 @@ class Configuration:
 
 
 STRICT = ("-Dwerror=true",)
+# Slow machines try fewer seeds, and repeat less often what seeks rare moments.
+EMULATED = {"WEIR_SEEDS": "4", "WEIR_REPEATS": "20"}
 # To say where each variable lies at each instruction takes g++ -O2 a quarter of its time.
 GCC = STRICT + ("-Dcpp_args=-fno-var-tracking",)
 RELEASE = ("-Dbuildtype=release", "-Doptimization=2", "-Dtests=false")
@@ -74,7 +76,7 @@ CONFIGURATIONS = {
             triplet="aarch64-linux-gnu",
             purposes=("build", "tests", "arm"),
             slowness=5,
-            seeds=4,
+            emulated=True,
         ),
         Configuration(
             "armhf",
@@ -83,7 +85,7 @@ CONFIGURATIONS = {
             triplet="arm-linux-gnueabihf",
             purposes=("build", "tests", "arm"),
             slowness=5,
-            seeds=4,
+            emulated=True,
         ),
         Configuration(
             "no-liburing",

@@ -9,12 +9,15 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from boarding import boot  # noqa: E402
+from boarding.boards import BOARDS  # noqa: E402
 from testing import checks, configurations, outcome, suites  # noqa: E402
 from testing.checks import CHECKS  # noqa: E402
 from testing.configurations import CONFIGURATIONS  # noqa: E402
 
 DEFAULT_CONFIGURATION = "gcc"
 LINTS = "lints"
+ON_BOARDS = "boards"
 
 
 def arguments() -> argparse.Namespace:
@@ -23,7 +26,8 @@ def arguments() -> argparse.Namespace:
         description="Builds weir and runs its tests: by default the suites of one g++ -O2 build, and the lints.",
         epilog="The last line is `N passed, N failed, N skipped`; the exit status is 0 only when none failed.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a configuration, a suite, a check, or `lints`")
+    names_help = f"a configuration, a suite, a check, `{LINTS}`, or `{ON_BOARDS}`"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=names_help)
     parser.add_argument("--all", action="store_true", help="the whole matrix")
     parser.add_argument("--no-install", action="store_true", help="name missing packages and stop")
     parser.add_argument("--list", action="store_true", help="say what there is")
@@ -37,6 +41,9 @@ def print_list() -> None:
     print("checks (`lints` means all of them that need no other tool than a compiler and clang-format):")
     for check in CHECKS.values():
         print(f"  {check.name:24} {check.about}")
+    print("boards (`boards` means a few suites on each; tools/boards has all of them):")
+    for board in BOARDS.values():
+        print(f"  {board.name:24} {' '.join(board.in_short)}")
     print("suites:")
     built = CONFIGURATIONS[DEFAULT_CONFIGURATION]
     if (built.folder / "build.ninja").exists():
@@ -53,8 +60,10 @@ class Selection:
         self.checks = [CHECKS[n] for n in names if n in CHECKS]
         if LINTS in names:
             self.checks += [c for c in CHECKS.values() if c.always and c not in self.checks]
+        self.boards = list(BOARDS.values()) if ON_BOARDS in names or everything else []
         # Names of suites can be judged only when a build folder is set up: unknown_names().
-        self.suites = [n for n in names if n not in CONFIGURATIONS and n not in CHECKS and n != LINTS]
+        others = {LINTS, ON_BOARDS}
+        self.suites = [n for n in names if n not in CONFIGURATIONS and n not in CHECKS and n not in others]
         self.everything = everything
         if everything:
             self.configurations = list(CONFIGURATIONS.values())
@@ -69,13 +78,15 @@ class Selection:
         wanted = {}
         for configuration in self.configurations:
             wanted.setdefault(configuration.folder, configuration)
+        for board in self.boards:
+            wanted.setdefault(board.built().folder, board.built())
         for check in self.checks:
             for name in check.builds:
                 wanted.setdefault(CONFIGURATIONS[name].folder, CONFIGURATIONS[name])
         return [c for c in CONFIGURATIONS.values() if c in wanted.values()]
 
     def purposes(self) -> set[str]:
-        wanted = {"python"}
+        wanted = {"python", *(["boards"] if self.boards else [])}
         for each in [*self.to_build(), *self.configurations, *self.checks]:
             wanted.update(each.purposes)
         return wanted
@@ -161,6 +172,7 @@ def main() -> int:
     configurations.install_if_possible(selection.optional_purposes(), allowed=not asked.no_install)
 
     run = Run()
+    boots = boot.Boots(run.say, run.take)
     built = set()
     # Suites wait more than they compute: those of what is built run beside the next build, which gives way to them.
     with concurrent.futures.ThreadPoolExecutor(max_workers=1) as beside:
@@ -173,6 +185,11 @@ def main() -> int:
                 beside.submit(run.run_suites, each, selection.suites_of(each))
                 for each in selection.configurations
                 if each.suites and each.folder == configuration.folder
+            ]
+            ran += [
+                beside.submit(boots.run, board, list(board.in_short))
+                for board in selection.boards
+                if board.built().folder == configuration.folder
             ]
         for each in ran:
             each.result()
@@ -189,7 +206,7 @@ def main() -> int:
 
     lines, status = outcome.summary(run.outcomes)
     run.say("done")
-    print("\n".join(lines), flush=True)
+    print("\n".join([*boots.lines(), *lines]), flush=True)
     return status
 
 

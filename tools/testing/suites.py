@@ -6,7 +6,7 @@ import os
 import subprocess
 
 from testing import outcome
-from testing.configurations import ROOT, Configuration
+from testing.configurations import EMULATED, ROOT, Configuration
 
 # Long, and about the packaging rather than the code: only where all is run or they are named.
 ONLY_ON_REQUEST = {"install"}
@@ -41,12 +41,11 @@ def run(configuration: Configuration, chosen: list[str]) -> list[outcome.Outcome
         log_name += "-" + program.rsplit("/", 1)[-1]  # meson names its log so
     log = configuration.folder / "meson-logs" / f"{log_name}.json"
     log.unlink(missing_ok=True)
-    seeds = {"WEIR_SEEDS": str(configuration.seeds)} if configuration.seeds else {}
     # A failing suite is told by its own totals; meson's status adds nothing.
     done = subprocess.run(
         [*command, *chosen],
         cwd=ROOT,
-        env={**seeds, **os.environ},
+        env={**(EMULATED if configuration.emulated else {}), **os.environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
