@@ -173,6 +173,7 @@ void end_all() {
 }
 
 void run(const Suite& suite, int index) {
+    constexpr int last_words_turns = 40;
     constexpr int turn_ms = 50;  // its end is asked for, since others may hold its output open
     std::printf("\n@board begin %d\n", index);
     std::array<int, 2> ends{};
@@ -195,6 +196,15 @@ void run(const Suite& suite, int index) {
         while (ended != child && (ended = ::waitpid(-1, &status, WNOHANG)) > 0) {}
     }
     copy_output(ends[0]);
+    if (ended != child) {
+        // Told to end, a suite names the test that it was at.
+        print_threads();
+        ::kill(child, SIGTERM);
+        for (int turn = 0; turn < last_words_turns; ++turn) {
+            ::poll(nullptr, 0, turn_ms);
+            copy_output(ends[0]);
+        }
+    }
     ::close(ends[0]);
     if (ended == child && WIFEXITED(status)) {
         end_all();
@@ -202,7 +212,6 @@ void run(const Suite& suite, int index) {
         return;
     }
     std::printf("\n");
-    if (ended != child) print_threads();
     print_kernel_messages();
     end_all();
     if (ended == child)

@@ -88,6 +88,17 @@ CONFIGURATIONS = {
             emulated=True,
         ),
         Configuration(
+            "armhf-ubsan",
+            "32-bit ARM with UndefinedBehaviorSanitizer, which also checks each access's alignment",
+            # What an examples' program does to memory it does through these.
+            options=STRICT
+            + ("-Ddebug=false", "-Doptimization=1", "-Db_sanitize=undefined", "-Db_lundef=false", "-Dexamples=false"),
+            triplet="arm-linux-gnueabihf",
+            purposes=("build", "tests", "arm"),
+            slowness=5,
+            emulated=True,
+        ),
+        Configuration(
             "no-liburing",
             "g++ -O0, without liburing and FlatBuffers, each file with nothing but what it includes",
             # Without examples: no public header knows liburing, and what needs FlatBuffers is left out.

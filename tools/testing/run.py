@@ -117,6 +117,10 @@ class Selection:
             left_out = suites.ABOUT_THE_BUILD
         if not configuration.optional_purposes:
             left_out = left_out | suites.IN_ONE_CONFIGURATION
+        # A board of that build runs them, on a kernel of its own.
+        for board in self.boards:
+            if configuration.emulated and board.configuration == configuration.name:
+                left_out = left_out | {n for n in there if suites.matching(n, board.in_short) and "simulated" not in n}
         return [n for n in there if n not in left_out]
 
 
