@@ -294,12 +294,19 @@ Task<> no_link_left(Scheduler& scheduler, const ipc::RuntimeDirectory& directory
     server.links_max = 10;
     WEIR_CO_CHECK(server.serve(scheduler, directory));
     // The budget has two: the server's and one for either end of a link.
+    const Log log;
+    server.server.report_missing_links(1);
+    CHECK_IN_TASK(log.lines.empty());
+    server.server.report_missing_links(8);
+    CHECK_IN_TASK(log.lines ==
+                  "weir: " + std::string(sample_name.view()) +
+                      ": clients can be refused for want of a link (Budget::links is 2, the name with "
+                      "its 8 clients takes 9)\n");
     const auto opened = co_await ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s);
     CHECK_IN_TASK(code_of(opened) == Errc::no_link);
     if (!opened) CHECK_IN_TASK(opened.error().b == 2);
 }
 TEST_CASE("a full link table is an error that names the limit") {
-    set_report([](std::string_view, void*) noexcept {}, nullptr);
     for_each_seed([&](std::uint64_t seed) {
         const TemporaryDirectory temporary;
         const auto directory = directory_of(temporary);
@@ -311,7 +318,6 @@ TEST_CASE("a full link table is an error that names the limit") {
         CHECK(outcome.has_value());
         CHECK(scheduler->usage().links == 0);
     });
-    set_report(nullptr, nullptr);
 }
 
 Task<> untrusted(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {

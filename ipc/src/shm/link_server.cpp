@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -513,6 +515,19 @@ Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, co
     const auto serving = LinkEnd::serve(*slot, std::move(bound->listener));
     if (!serving) return failure(serving.error());
     return server;
+}
+
+void LinkServer::report_missing_links(std::uint32_t clients_max) const noexcept {
+    const std::uint64_t wanted = std::uint64_t{clients_max} + 1;
+    const std::uint64_t there = slot_->scheduler().links().capacity();
+    if (there >= wanted) return;
+    char line[192];
+    const int size =
+        std::snprintf(line, sizeof(line),
+                      "weir: %s: clients can be refused for want of a link (Budget::links is %" PRIu64
+                      ", the name with its %" PRIu32 " clients takes %" PRIu64 ")",
+                      name_.c_str(), there, clients_max, wanted);
+    if (size > 0) report(std::string_view(line));
 }
 
 LinkServer& LinkServer::operator=(LinkServer&& other) noexcept {

@@ -246,6 +246,10 @@ public:
                                      const LinkHooks& hooks, void* owner,
                                      const LinkServerOptions& options = {}) noexcept;
 
+    /// Reports a line if Budget::links leaves no room for the name and `clients_max` clients, which can never all attach
+    /// then. Who has served the name knows how many are to.
+    void report_missing_links(std::uint32_t clients_max) const noexcept;
+
     /// For owners that move: what the hooks of the server and of all its links are given from now on.
     void set_owner(void* owner) noexcept;
     [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }
