@@ -49,8 +49,10 @@ TEST_CASE("a message without an operation is the text alone") {
 }
 
 TEST_CASE("a message contains the numbers that its code gives a meaning") {
-    CHECK(message({.code = Errc::no_frame, .operation = "task", .a = 320, .b = 16384}) ==
-          "task: no task frame is left (320 bytes asked for, Budget::frame_bytes is 16384)");
+    CHECK(message({.code = Errc::no_frame, .operation = "task", .a = 16704, .b = 16384}) ==
+          "task: no task frame is left (Budget::frame_bytes is 16384, it would take 16704)");
+    CHECK(message({.code = Errc::no_stack, .operation = "task", .a = 70000, .b = 65536}) ==
+          "task: too many awaits inside each other (Budget::stack_bytes is 65536, it would take 70000)");
     CHECK(message({.code = Errc::no_group_slot, .operation = "spawn", .b = 16}) ==
           "spawn: no group slot is left (limit 16)");
     CHECK(message({.code = Errc::no_descriptor, .operation = "accept", .b = 32}) ==

@@ -37,8 +37,8 @@ public:
     /// Runs `root` to its end.
     template <class T>
     Result<T> run(Task<T> root) noexcept {
-        if (root.hollow())
-            return failure(Errc::no_frame, "root task", frames.refused_size(), frames.capacity());
+        if (root.hollow()) return failure(frames.refusal("root task"));
+        limit_stack(stack_bytes_of_run_);
         StopScope scope;
         scope_ = &scope;
         Root item;
@@ -52,6 +52,9 @@ public:
         scope_ = nullptr;
         return std::move(*slot);
     }
+
+    /// For the runs from now on.
+    void set_stack_bytes(std::size_t bytes) noexcept { stack_bytes_of_run_ = bytes; }
 
     /// Stops the root task's scope.
     void stop() noexcept { scope_->request_stop(); }
@@ -87,6 +90,7 @@ private:
 
     StopScope* scope_ = nullptr;
     std::size_t items_run_ = 0;
+    std::size_t stack_bytes_of_run_ = 0;
 };
 
 }  // namespace weir::test

@@ -9,12 +9,14 @@
 #include "bare_context.hpp"
 #include "counted.hpp"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
 
 using namespace std::chrono_literals;
 using weir::Errc;
+using weir::FramePool;
 using weir::Result;
 using weir::Task;
 using weir::test::BareContext;
@@ -292,6 +294,29 @@ TEST_CASE("a hollow task frees its parameters exactly once and awaits as no_fram
 
 namespace {
 
+Task<> is_huge(BareContext&, int& depth) {
+    std::array<std::byte, FramePool::size_max> huge{};
+    asm volatile("" : : "r"(huge.data()) : "memory");
+    WEIR_CO_CHECK(weir::yield());
+    asm volatile("" : : "r"(huge.data()) : "memory");
+    ++depth;
+}
+
+}  // namespace
+
+TEST_CASE("a frame that no arena gives is too_large, with its size and the largest that there is") {
+    BareContext context;
+    int ran = 0;
+    const auto result = context.run(is_huge(context, ran));
+    REQUIRE(!result);
+    CHECK(result.error() == Errc::too_large);
+    CHECK(result.error().a > FramePool::size_max);
+    CHECK(result.error().b == FramePool::size_max);
+    CHECK(ran == 0);
+}
+
+namespace {
+
 Task<> descend(BareContext& context, int depth, int& deepest) {
     deepest = depth;
     if (depth == 1'000) co_return;  // far beyond what the arena holds
@@ -307,11 +332,35 @@ TEST_CASE("an exhausted pool is an error of the one who asks, and leaves nothing
         const auto result = context.run(descend(context, 0, deepest));
         REQUIRE(!result);
         CHECK(result.error() == Errc::no_frame);
-        CHECK(result.error().a > 0);
+        CHECK(result.error().a > 4 * 1024);
         CHECK(result.error().b == 4 * 1024);
         CHECK(deepest > 3);
         CHECK(context.frames.live() == 0);
     }
+}
+
+TEST_CASE(
+    "awaits nested beyond the stack's limit are an error of the one who asks, and leave nothing behind") {
+    BareContext context;
+    int deepest = 0;
+    std::uint64_t depths[2] = {};
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::size_t limit = (i + 1) * 16 * 1024;
+        context.set_stack_bytes(limit);
+        const auto result = context.run(descend(context, 0, deepest));
+        REQUIRE(!result);
+        CHECK(result.error() == Errc::no_stack);
+        CHECK(result.error().a > limit);
+        CHECK(result.error().b == limit);
+        CHECK(context.idle());
+        depths[i] = static_cast<std::uint64_t>(deepest);
+    }
+    CHECK(depths[0] > 1);
+    CHECK(depths[1] > depths[0]);
+    // What takes no more of it goes on.
+    CHECK(context.run(nothing(context)));
+    context.set_stack_bytes(0);
+    CHECK(context.run(descend(context, 1'000, deepest)));
 }
 
 namespace {

@@ -29,6 +29,7 @@ namespace {
 constexpr weir::Budget short_grace{
     .frame_bytes = 16 * 1024, .submissions = 8, .descriptors = 8, .grace_ms = 30};
 constexpr weir::Budget divided_badly{.frame_bytes = 1'024, .frame_classes = {{{512, 3}}}};
+constexpr weir::Budget without_room{.frame_bytes = 64};
 
 template <weir::Budget budget = weir::small_budget, class Serve>
 ChildEnd end_of(Serve serve, const weir::StartOptions& options = options_of_this_run()) {
@@ -146,7 +147,17 @@ TEST_CASE("a program whose scheduler cannot start exits with 1 and says why") {
     const auto end = end_of<divided_badly>(ends_well);
     CHECK(end.exit_status == 1);
     CHECK(end.errors ==
-          "Budget::frame_classes, which do not fit into Budget::frame_bytes: invalid argument\n");
+          "Budget::frame_classes: no task frame is left (Budget::frame_bytes is 1024, it would take 1536)\n");
+}
+
+TEST_CASE("a program whose budget has no room for its root task says how much it would take") {
+    const auto end = end_of<without_room>(ends_well);
+    CHECK(end.exit_status == 1);
+    const std::string begin = "root task: no task frame is left (Budget::frame_bytes is 64, it would take ";
+    REQUIRE(end.errors.rfind(begin, 0) == 0);
+    // With what it says there is room.
+    CHECK(std::stoul(end.errors.substr(begin.size())) <= 1'024);
+    CHECK(std::stoul(end.errors.substr(begin.size())) > 64);
 }
 
 TEST_CASE("a stopped program that does not end in its grace exits with 70 and names its tasks") {

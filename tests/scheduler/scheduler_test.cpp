@@ -129,13 +129,17 @@ TEST_CASE("classes that do not fit are an error whenever the scheduler is starte
     for (int i = 0; i < 2; ++i) {
         const auto started = scheduler.start(options_of_this_run());
         REQUIRE(!started);
-        CHECK(started.error() == Errc::invalid);
+        CHECK(started.error() == Errc::no_frame);
+        CHECK(started.error().a == 4 * 256 + 7 * 512);
+        CHECK(started.error().b == 4'096);
         char line[128];
         CHECK(started.error().message(line).find("Budget::frame_classes") != std::string_view::npos);
-        const auto ran = scheduler.run(small_root(scheduler));
-        REQUIRE(!ran);
-        CHECK(ran.error() == Errc::invalid);
     }
+    const auto ran = scheduler.run(small_root(scheduler));
+    REQUIRE(!ran);
+    CHECK(ran.error() == Errc::no_frame);
+    CHECK(ran.error().b == 4'096);
+    {}
 }
 
 TEST_CASE("timer slots that are no power of two are an error, where the budget is known only at run time") {

@@ -242,7 +242,8 @@ def now_ns_of(scheduler):
 
 def print_scheduler(scheduler):
     frames = scheduler["frames"]
-    classes = frames["classes_"]
+    observer = frames["observer_"]
+    classes = (observer if int(observer) else frames)["classes_"]  # see FramePool::tell()
     first, last = classes.type.range()
     live = sum(int(classes[index]["in_use"]) for index in range(first, last + 1))
     reason = scheduler["reason_"]

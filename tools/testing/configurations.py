@@ -100,7 +100,7 @@ CONFIGURATIONS = {
         ),
         Configuration(
             "no-liburing",
-            "g++ -O0, without liburing and FlatBuffers, each file with nothing but what it includes",
+            "g++ -O0, without liburing, FlatBuffers and budget records, each file with nothing but what it includes",
             # Without examples: no public header knows liburing, and what needs FlatBuffers is left out.
             options=(
                 *STRICT,
@@ -108,6 +108,7 @@ CONFIGURATIONS = {
                 "-Ddebug=false",
                 "-Db_pch=false",
                 "-Dio_uring=disabled",
+                "-Dbudget_record=false",
                 "-Dflatbuffers=disabled",
                 "-Dtests=false",
                 "-Dexamples=false",

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -42,5 +43,15 @@ struct SeccompOptions {
 /// runtime specification (docker's --security-opt seccomp=FILE), or the kernel's own form for this architecture
 /// (bubblewrap's --seccomp FD). 0, or 1 and a sentence on standard error.
 int seccomp(std::FILE* out, const SeccompOptions& options);
+
+/// Runs a program with $WEIR_BUDGET, and then says what each of its schedulers used: the frames of each task function, of
+/// each limit how much at most, with a warning from 80 % on, and the text of a Budget that would do. The program's exit
+/// status, or 128 and the signal that ended it; 127 if there is no such program; 1 where it succeeded but no scheduler
+/// started. SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 are passed on to it; SIGINT and SIGQUIT, which a terminal sends to both,
+/// are left to it.
+int budget(std::FILE* out, std::span<char* const> command);
+/// The same of a file that $WEIR_BUDGET named, of programs that may still run. 0, or 1 and a sentence on standard error
+/// where there is nothing to tell.
+int read_budget(std::FILE* out, const char* path);
 
 }  // namespace weir::tool

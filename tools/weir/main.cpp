@@ -16,6 +16,10 @@ constexpr const char* usage =
     "       weir ls           the names in the runtime directory, and who serves them\n"
     "       weir stat NAME [--every SPAN [--lines N]]\n"
     "                         what is known of one; every SPAN (1s, 250ms) a line of rates\n"
+    "       weir budget [--output FILE] PROGRAM [ARGUMENT]...\n"
+    "       weir budget --read FILE\n"
+    "                         what a run used of its Budget, and one that would do; of a file that "
+    "$WEIR_BUDGET named\n"
     "       weir seccomp [epoll|io_uring] [--format systemd|oci|bpf] [--also CALL]...\n"
     "                         a filter that lets through the system calls of a weir service\n"
     "       weir --version\n";
@@ -78,6 +82,27 @@ int seccomp(std::span<char* const> arguments) {
     return weir::tool::seccomp(stdout, options);
 }
 
+int budget(std::span<char* const> arguments) {
+    if (arguments.size() == 2 && std::string_view(arguments[0]) == "--read")
+        return weir::tool::read_budget(stdout, arguments[1]);
+    std::FILE* out = stdout;
+    if (arguments.size() > 2 && std::string_view(arguments[0]) == "--output") {
+        out = std::fopen(arguments[1], "we");
+        if (out == nullptr) {
+            std::perror(arguments[1]);
+            return 1;
+        }
+        arguments = arguments.subspan(2);
+    }
+    if (arguments.empty() || arguments[0][0] == '-') return wrong_usage();
+    const int status = weir::tool::budget(out, arguments);
+    if (out != stdout && std::fclose(out) != 0) {
+        std::perror("weir budget");
+        return 1;
+    }
+    return status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -88,6 +113,8 @@ int main(int argc, char** argv) {
     if (command == "stat") return stat(std::span<char* const>(argv + 2, static_cast<std::size_t>(argc - 2)));
     if (command == "seccomp")
         return seccomp(std::span<char* const>(argv + 2, static_cast<std::size_t>(argc - 2)));
+    if (command == "budget")
+        return budget(std::span<char* const>(argv + 2, static_cast<std::size_t>(argc - 2)));
     if (command == "--version") {
         const weir::Version version = weir::library_version();
         std::printf("weir %d.%d.%d\n", version.major_number, version.minor_number, version.patch_number);

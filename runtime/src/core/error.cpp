@@ -46,8 +46,11 @@ private:
 void add_numbers(Line& line, const Error& error) {
     switch (error.code) {
         case Errc::no_frame:
-            line.add_number(" (", error.a, " bytes asked for");
-            line.add_number(", Budget::frame_bytes is ", error.b, ")");
+        case Errc::no_stack:
+            line.add_number(
+                error.code == Errc::no_frame ? " (Budget::frame_bytes is " : " (Budget::stack_bytes is ",
+                error.b, "");
+            line.add_number(", it would take ", error.a, ")");
             return;
         case Errc::too_large:
         case Errc::overflow:
@@ -157,6 +160,7 @@ std::string_view text(Errc code) noexcept {
         case Errc::invalid: return "invalid argument";
         case Errc::too_large: return "too large";
         case Errc::no_frame: return "no task frame is left";
+        case Errc::no_stack: return "too many awaits inside each other";
         case Errc::no_descriptor: return "the descriptor table is full";
         case Errc::no_group_slot: return "no group slot is left";
         case Errc::no_link: return "no link is left";

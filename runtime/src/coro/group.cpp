@@ -17,7 +17,7 @@ Group::Group(std::span<Slot> slots, GroupPolicy policy) noexcept
 
 Result<void> Group::spawn(Task<> child, Priority priority) noexcept {
     if (child.hollow()) {
-        return failure(Errc::no_frame, "spawn", context_->frames.refused_size(), context_->frames.capacity());
+        return failure(context_->frames.refusal("spawn"));
     }
     // When all have been joined the group is over, though the task that awaits it may not have run yet.
     if (scope_.stopped() || over()) return failure(Errc::cancelled, "spawn");

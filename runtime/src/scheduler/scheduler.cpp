@@ -5,6 +5,7 @@
 
 #include "backend/choice.hpp"
 #include "core/thread_mutex.hpp"
+#include "scheduler/budget_recorder.hpp"
 #include "sys/processors.hpp"
 
 #include <algorithm>
@@ -78,7 +79,11 @@ void Scheduler::note_gone() noexcept {
 Scheduler::~Scheduler() {
     note_gone();
     // exit() in a task destroys static schedulers under their running tasks; the kernel tidies up after those.
-    if (root_ != nullptr) return;
+    if (root_ != nullptr) {
+        if (recorder_ != nullptr) recorder_->end_in_the_middle();
+        return;
+    }
+    if (recorder_ != nullptr) recorder_->end();
     if (backend_ != nullptr) backend_->end();
 }
 
@@ -99,11 +104,13 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     if (!TimerWheel::takes(budget_.timer_slots)) {
         return failure(Errc::invalid, "Budget::timer_slots, not a power of two from 16 to 65,536");
     }
+    if (options.environment && recorder_ == nullptr) {
+        WEIR_TRY(recorder_, BudgetRecorder::begin_where_asked(*this));
+    }
     const StorageLayout layout = storage_layout(budget_);
     if (!memory_started_) {
-        if (!frames.cut_in_advance(budget_.frame_classes)) {
-            return failure(Errc::invalid, "Budget::frame_classes, which do not fit into Budget::frame_bytes");
-        }
+        if (!frames.cut_in_advance(budget_.frame_classes))
+            return failure(frames.refusal("Budget::frame_classes"));
         void* const entries_storage = storage_ + layout.descriptors;  // 16-aligned by storage_layout()
         auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
         const std::size_t link_entries = LinkTable::entries_of(budget_.links);
@@ -147,6 +154,8 @@ Result<void> Scheduler::bind_root(TaskState& task) noexcept {
 
 void Scheduler::run_root() noexcept {
     const Inside inside(inside_);
+    limit_stack(budget_.stack_bytes);
+    if (recorder_ != nullptr) recorder_->mark_stack(stack_floor());
     while (!root_->item.done) {
         const auto turned = turn(true);
         if (turned) continue;
@@ -166,6 +175,7 @@ void Scheduler::run_root() noexcept {
 
 void Scheduler::finish_root() noexcept {
     close_links();
+    if (recorder_ != nullptr) recorder_->note_end_of_root();
     if (root_->asked_to_stop) stop_ended();
     std::exchange(root_, nullptr)->~RootState();
 }
@@ -181,6 +191,8 @@ void Scheduler::close_links() noexcept {
 Result<bool> Scheduler::run_ready() noexcept {
     if (root_ == nullptr) return false;
     const Inside inside(inside_);
+    limit_stack(budget_.stack_bytes);
+    if (recorder_ != nullptr && !recorder_->marked_stack()) recorder_->mark_stack(stack_floor());
     // A few turns, so that what just arrived is also acted on; not until nothing is ready, since tasks that
     // keep each other busy would never let the foreign loop have its turn.
     for (int turns = 0; turns < foreign_turns_max; ++turns) {
@@ -319,6 +331,7 @@ Instant Scheduler::wait_until() const noexcept {
 }
 
 void Scheduler::on_stuck() noexcept {
+    if (recorder_ != nullptr) recorder_->end_in_the_middle();
     dump(STDERR_FILENO);
     report(Error{.code = Errc::stuck, .operation = "run_main", .a = frames.live()});
     ::_exit(70);  // EX_SOFTWARE; the tasks can be neither finished nor destroyed

@@ -17,20 +17,21 @@ namespace weir {
 /// What happened. `a` and `b` are those of Error; where nothing is said they are 0, but for transfers: the errors of
 /// read_exactly and write_all have in `a` the bytes that had moved.
 enum class Errc : std::uint16_t {
-    cancelled,      ///< the task was asked to stop
-    timed_out,      ///< the deadline given to this very await passed
-    ended,          ///< the peer ended in good order, all it sent is delivered; a = bytes that came
-    peer_lost,      ///< the peer went away without a word (reset, broken pipe, killed)
-    refused,        ///< nobody listens there
-    unreachable,    ///< no way there: no route, the network or host is down, or nobody answered
-    not_found,      ///< no such file, name, process or local address
-    in_use,         ///< another process holds it; a = its pid where it is known
-    denied,         ///< permissions forbid it
-    busy,           ///< another task already waits on this direction of the object
-    would_block,    ///< it cannot be done now, and waiting was not asked for
-    invalid,        ///< an argument makes no sense
-    too_large,      ///< a = size asked for, b = limit
-    no_frame,       ///< the frame pool has no room; a = frame bytes asked for, b = Budget::frame_bytes
+    cancelled,    ///< the task was asked to stop
+    timed_out,    ///< the deadline given to this very await passed
+    ended,        ///< the peer ended in good order, all it sent is delivered; a = bytes that came
+    peer_lost,    ///< the peer went away without a word (reset, broken pipe, killed)
+    refused,      ///< nobody listens there
+    unreachable,  ///< no way there: no route, the network or host is down, or nobody answered
+    not_found,    ///< no such file, name, process or local address
+    in_use,       ///< another process holds it; a = its pid where it is known
+    denied,       ///< permissions forbid it
+    busy,         ///< another task already waits on this direction of the object
+    would_block,  ///< it cannot be done now, and waiting was not asked for
+    invalid,      ///< an argument makes no sense
+    too_large,    ///< a = size asked for, b = limit
+    no_frame,  ///< the frame pool has no room; a = what Budget::frame_bytes would have to be, b = what it is
+    no_stack,  ///< awaits are nested too deeply; a = bytes of stack that this one would take, b = Budget::stack_bytes
     no_descriptor,  ///< the descriptor table is full; b = Budget::descriptors
     no_group_slot,  ///< the group is full; b = its slots
     no_link,        ///< the link table is full; b = Budget::links

@@ -6,11 +6,13 @@
 #pragma once
 
 #include "weir/core/assert.hpp"
+#include "weir/core/error.hpp"
 #include "weir/core/time.hpp"
 #include "weir/core/timer_wheel.hpp"
 #include "weir/coro/frame_pool.hpp"
 #include "weir/coro/ready.hpp"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace weir {
@@ -46,6 +48,13 @@ public:
         WEIR_ASSERT(stops_count_ > 0);
         if (--stops_count_ == 0) stopping_since_ = never;
     }
+    /// Whether a task may begin inside the one that calls this, as far as the machine's stack is concerned.
+    [[gnu::always_inline]] [[nodiscard]] bool has_stack() const noexcept {
+        return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) >= stack_floor_;
+    }
+    /// The error of a task that could not begin: hollow, or without has_stack().
+    [[nodiscard]] Error why_not_begun(bool hollow) const noexcept;
+
     /// When the first of these was asked that has not ended; `never` if there is none.
     [[nodiscard]] Instant stopping_since() const noexcept { return stopping_since_; }
 
@@ -56,9 +65,19 @@ public:
     std::uint64_t tasks_started = 0;
 
 protected:
+    /// From here, which is where tasks are run, they may use `bytes` of the stack before they begin another; 0: no limit.
+    [[gnu::always_inline]] void limit_stack(std::size_t bytes) noexcept {
+        const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+        stack_bytes_ = bytes;
+        stack_floor_ = bytes != 0 && bytes < here ? here - bytes : 0;
+    }
+    [[nodiscard]] std::uintptr_t stack_floor() const noexcept { return stack_floor_; }
+
     bool simulated_ = false;
 
 private:
+    std::uintptr_t stack_floor_ = 0;
+    std::size_t stack_bytes_ = 0;
     Instant stopping_since_ = never;
     std::uint32_t stops_count_ = 0;
 };

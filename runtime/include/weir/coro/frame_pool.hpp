@@ -8,9 +8,14 @@
 // choosing its size is one sentence: a program fits if the sum, over the classes, of block size times that
 // class's peak is at most the arena. usage() shows each class and its peak. Classes can also be cut in
 // advance, by exact counts, so that the division does not depend on what happens first.
+//
+// An observer can be told of each frame, as coro/frame_census.hpp is. That costs nothing where there is none: with one the
+// lists lie with it and those here stay empty, which sends both fast paths to the slow ones by the tests that they make
+// anyway.
 #pragma once
 
 #include "weir/core/assert.hpp"
+#include "weir/core/error.hpp"
 
 #include <bit>
 #include <cstddef>
@@ -33,6 +38,8 @@ struct FrameUsage {
     std::uint32_t peak;    ///< of these, at most so far
 };
 
+class FrameObserver;
+
 /// The arena and its classes. A frame of more than size_max bytes is always refused.
 class FramePool {
 public:
@@ -49,10 +56,11 @@ public:
     FramePool& operator=(const FramePool&) = delete;
 
     /// Cuts blocks in advance, fewer by those which were cut already (a root task's frame exists before its scheduler
-    /// starts). False, and nothing cut, if they do not all fit into what is left of the arena.
+    /// starts). False, and nothing cut, if they do not all fit into what is left of the arena, or one is too large;
+    /// refusal() tells then how large the arena would have to be.
     [[nodiscard]] bool cut_in_advance(std::span<const FrameClass> classes) noexcept;
 
-    /// Null if the class has no free block and the arena no room; refused_size() then says how much was asked.
+    /// Null if the class has no free block and the arena no room, or size is above size_max; refusal() then says why.
     [[nodiscard]] void* allocate(std::size_t size) noexcept {
         if (size > size_max) [[unlikely]]
             return refuse(size);
@@ -61,14 +69,15 @@ public:
             return refuse(size);
         FreeBlock* const block = slot.free;
         if (block == nullptr) [[unlikely]]
-            return cut(size);
+            return allocate_slowly(size);
         slot.free = block->next;
         if (++slot.in_use > slot.peak) slot.peak = slot.in_use;
         return block;
     }
     void release(void* memory, std::size_t size) noexcept {
         Class& slot = classes_[class_of(size)];
-        WEIR_ASSERT(slot.in_use > 0);
+        if (slot.in_use == 0) [[unlikely]]
+            return release_slowly(memory, size);
         --slot.in_use;
         slot.free = ::new (memory) FreeBlock{slot.free};
     }
@@ -76,8 +85,14 @@ public:
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::size_t cut_size() const noexcept { return cut_; }  ///< bytes cut into blocks so far
     [[nodiscard]] std::size_t refused_size() const noexcept { return refused_; }
+    /// The last refusal as an error: no_frame with what Budget::frame_bytes would have to be and what it is, or too_large
+    /// for what no arena gives.
+    [[nodiscard]] Error refusal(const char* operation) const noexcept;
     [[nodiscard]] std::size_t live() const noexcept;                   ///< frames in use
     [[nodiscard]] FrameUsage usage(std::size_t index) const noexcept;  ///< index below class_count
+
+    /// Tells `observer` of each frame from now on, or nobody if it is null. It outlives that. One at a time.
+    void tell(FrameObserver* observer) noexcept;
 
     /// For tests of what a service does when memory is out: the count-th allocation from now on is refused
     /// (once); 0 turns it off.
@@ -97,6 +112,7 @@ public:
     }
 
 private:
+    friend class FrameObserver;
     struct FreeBlock {
         FreeBlock* next;
     };
@@ -107,15 +123,39 @@ private:
         std::uint32_t peak = 0;
     };
 
-    void* cut(std::size_t size) noexcept;
+    void* allocate_slowly(std::size_t size) noexcept;
+    void release_slowly(void* memory, std::size_t size) noexcept;
     void* refuse(std::size_t size) noexcept;
+    [[nodiscard]] Class* classes() noexcept;
+    [[nodiscard]] const Class* classes() const noexcept;
 
-    Class classes_[class_count];
+    Class classes_[class_count];  // empty while there is an observer
     std::byte* arena_;
     std::size_t capacity_;
     std::size_t cut_ = 0;
     std::size_t refused_ = 0;
+    std::uint64_t needed_ = 0;  // what the arena would have to be for what was refused
+    FrameObserver* observer_ = nullptr;
     std::uint32_t refuse_in_ = 0;
+};
+
+/// Who is told of each frame that the pool gives and takes back, from inside of that: before the frame is made, and after
+/// its end.
+class FrameObserver {
+public:
+    FrameObserver(const FrameObserver&) = delete;
+    FrameObserver& operator=(const FrameObserver&) = delete;
+
+protected:
+    using Event = void (*)(FrameObserver& self, void* frame, std::size_t size) noexcept;
+    FrameObserver(Event given, Event taken) noexcept : given_(given), taken_(taken) {}
+    ~FrameObserver() = default;
+
+private:
+    friend class FramePool;
+    FramePool::Class classes_[FramePool::class_count];  // the pool's, meanwhile
+    Event given_;
+    Event taken_;
 };
 
 static_assert(FramePool::size_of_class(FramePool::class_count - 1) == FramePool::size_max);

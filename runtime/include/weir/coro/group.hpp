@@ -48,7 +48,7 @@ public:
     Group& operator=(const Group&) = delete;
 
     /// Queues the child to be started; if the group is stopped before that it is dropped unstarted. Errc::no_group_slot
-    /// when full, no_frame for a hollow task, cancelled when the group is stopping or over: the task is dropped then,
+    /// when full, no_frame or too_large for a hollow task, cancelled when the group is stopping or over: the task is dropped then,
     /// with all it was given.
     Result<void> spawn(Task<> child, Priority priority = Priority::normal) noexcept;
 
@@ -123,6 +123,9 @@ private:
 
 template <std::size_t slots, class S, class Body, class... Args>
 class WithGroup<slots, S, Body, Args...>::Wait : public Pending {
+    static_assert(
+        slots * sizeof(Group::Slot) < FramePool::size_max,
+        "a group's slots lie in the frame that awaits it, and no frame is larger than FramePool::size_max");
     struct Storage {
         Group::Slot slots_of[slots];
     };

@@ -9,12 +9,13 @@
 // Result<T>. Once started a task always runs to its end; it is never destroyed while suspended.
 //
 // The first parameter of every task function is Scheduler&, which pays for the frame. When the pool is empty
-// the Task is hollow and awaiting it gives Errc::no_frame.
+// the Task is hollow and awaiting it gives Errc::no_frame (or too_large, if no pool has such a block).
 //
 // Leaving with an error: WEIR_CO_TRY and WEIR_CO_CHECK, or `co_return co_await fail(error);`.
 //
 // How starting works: the awaiting task resumes the child from inside its own await_suspend, so the depth of
-// the machine stack follows the depth of the awaits at every optimisation level. A child that finished there
+// the machine stack follows the depth of the awaits at every optimisation level, up to Budget::stack_bytes: a child
+// that would begin below is not begun, and awaiting it gives Errc::no_stack. A child that finished there
 // costs no trip through the ready list. One that suspended later marks itself done and puts its parent to the
 // front of the ready list; the parent frees the frame.
 #pragma once
@@ -352,7 +353,7 @@ public:
 };
 
 /// Owner of one task frame, by one pointer. A hollow one (no frame) is legal. Awaiting it takes no further frame;
-/// errors are the task's own, and no_frame, cancelled, timed_out.
+/// errors are the task's own, and no_frame, too_large (its frame), no_stack (it was not begun), cancelled, timed_out.
 template <class T>
 class [[nodiscard]] Task : public Awaitable<Task<T>> {
 public:
@@ -401,9 +402,8 @@ public:
     }
 
     bool start(const Start& start) noexcept {
-        if (!handle_) {
-            slot_.emplace(failure(Errc::no_frame, "task", start.context.frames.refused_size(),
-                                  start.context.frames.capacity()));
+        if (!handle_ || !start.context.has_stack()) [[unlikely]] {
+            slot_.emplace(failure(start.context.why_not_begun(!handle_)));
             return true;
         }
         promise_type& promise = handle_.promise();

@@ -40,11 +40,18 @@ struct Budget {
     /// A task that runs longer than this without suspending is reported by name; 0 turns the measuring off
     /// (it costs two looks at the clock for each resumption).
     std::uint32_t hold_warning_ms = 0;
+    /// Bytes of the thread's stack, from run() downwards, below which no task is begun inside another: Errc::no_stack. What
+    /// a task uses once it runs is not limited by it. Less than the thread has, which is not checked; 0: no limit.
+    std::size_t stack_bytes = 256 * 1024;
 };
 
 /// For a small service: about 22 KiB in all.
-inline constexpr Budget small_budget{
-    .frame_bytes = 16 * 1024, .submissions = 32, .descriptors = 32, .links = 2, .timer_slots = 16};
+inline constexpr Budget small_budget{.frame_bytes = 16 * 1024,
+                                     .submissions = 32,
+                                     .descriptors = 32,
+                                     .links = 2,
+                                     .timer_slots = 16,
+                                     .stack_bytes = 64 * 1024};
 /// For thousands of clients: about 4.2 MiB in all.
 inline constexpr Budget large_budget{.frame_bytes = 4 * 1024 * 1024,
                                      .submissions = 512,

@@ -45,11 +45,14 @@ struct Usage {
     std::array<FrameUsage, FramePool::class_count> classes;
 };
 
+class BudgetRecorder;
+
 /// How a scheduler begins.
 struct StartOptions {
     BackendChoice backend = BackendChoice::automatic;
-    /// Let $WEIR_BACKEND (automatic, io_uring, epoll, simulated) decide where `backend` is automatic. Ignored in a
-    /// program that gained privileges by exec (AT_SECURE).
+    /// Let $WEIR_BACKEND (automatic, io_uring, epoll, simulated) decide where `backend` is automatic, and keep a budget
+    /// record (scheduler/budget_record.hpp) in the file that $WEIR_BUDGET names. Ignored in a program that gained
+    /// privileges by exec (AT_SECURE).
     bool environment = true;
     SimulationOptions simulation{};
 };
@@ -81,8 +84,9 @@ public:
     ~Scheduler();
 
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
-    /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::frame_classes,
-    /// Budget::timer_slots), no_files, no_memory. From here on nothing is allocated. Sets SIGPIPE to be ignored if it
+    /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::timer_slots), no_frame
+    /// (Budget::frame_classes want more than Budget::frame_bytes), too_large (one of them is), no_files, no_memory, and for
+    /// $WEIR_BUDGET those of opening a file, wrong_kind and mismatch. From here on nothing is allocated. Sets SIGPIPE to be ignored if it
     /// was at its default, so that a lost peer is an error value.
     Result<void> start(const StartOptions& options = {}) noexcept;
     [[nodiscard]] bool started() const noexcept { return backend_ != nullptr; }
@@ -185,9 +189,7 @@ private:
 
     template <class T>
     Result<void> begin_root(Task<T>& root, std::optional<Result<T>>& slot) noexcept {
-        if (root.hollow()) {
-            return failure(Errc::no_frame, "root task", frames.refused_size(), frames.capacity());
-        }
+        if (root.hollow()) return failure(frames.refusal("root task"));
         auto handle = root.release();
         auto& promise = handle.promise();
         promise.set_slot(slot);
@@ -225,9 +227,10 @@ private:
     LinkTable links_;
     List<Watches> watches_;
     List<TurnEnds> turn_ends_;
-    Spinner spinner_;            // before the thread blocks
-    Spinner brief_spinner_;      // before a task suspends
-    RootState* root_ = nullptr;  // in root_storage_ while a root task lives
+    Spinner spinner_;                     // before the thread blocks
+    Spinner brief_spinner_;               // before a task suspends
+    BudgetRecorder* recorder_ = nullptr;  // where a budget record is kept
+    RootState* root_ = nullptr;           // in root_storage_ while a root task lives
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;
     bool memory_started_ = false;
