@@ -8,7 +8,8 @@ The paths are those of all programs.
 
 Programs of one name run at the same time, in one new folder, which is also their runtime directory; it has to be empty
 when they have ended. PROGRAM prints EXPECTED/PROGRAM.txt, given EXPECTED/PROGRAM.input where there is one. NAME!REASON is
-an example that was not built.
+an example that was not built. Where $WEIR_BUDGET_RECORDS names a folder, PROGRAM keeps its budget records in a file of its
+name there (tools/frames).
 """
 import fcntl
 import contextlib
@@ -26,10 +27,12 @@ NO_IO_URING = "io_uring was asked for and cannot be had"
 def start(program: pathlib.Path, expected: pathlib.Path, folder: str) -> subprocess.Popen:
     given = expected / f"{program.name}.input"
     wrapper = shlex.split(os.environ.get("MESON_EXE_WRAPPER", ""))
+    records = os.environ.get("WEIR_BUDGET_RECORDS")
+    recorded = {"WEIR_BUDGET": f"{records}/{program.name}"} if records else {}
     started = subprocess.Popen(
         [*wrapper, str(program)],
         cwd=folder,
-        env={**os.environ, "WEIR_RUNTIME_DIR": folder},
+        env={**os.environ, "WEIR_RUNTIME_DIR": folder, **recorded},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

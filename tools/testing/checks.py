@@ -49,6 +49,14 @@ CHECKS = {
             purposes=("build", "arm"),
             always=False,
         ),
+        Check(
+            "frames",
+            "the frames of the examples' tasks are at most 5 % larger than recorded, for each target and compiler",
+            ("tools/frames",),
+            purposes=("build", "arm", "clang"),
+            builds=("gcc", "clang", "armhf", "aarch64"),
+            always=False,
+        ),
         Check("doxygen", "the documentation builds without a warning", ("tools/doxygen",), purposes=("docs",), always=False),
     ]
 }
