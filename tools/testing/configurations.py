@@ -20,6 +20,7 @@ class Configuration:
     triplet: str = ""  # cross-built for, when not empty
     build: str = ""  # the folder under build/, when another configuration's build serves
     targets: tuple[str, ...] = ()  # what of it is built; empty: all
+    only: tuple[str, ...] = ()  # the suites that run, of the programs among the targets; empty: all
     wrapper: tuple[str, ...] = ()  # put before each test program, relative to the build folder
     purposes: tuple[str, ...] = ("build", "tests")  # of tools/packages
     optional_purposes: tuple[str, ...] = ()  # what lacks them skips, and says so
@@ -37,6 +38,7 @@ STRICT = ("-Dwerror=true",)
 EMULATED = {"WEIR_SEEDS": "4", "WEIR_REPEATS": "20"}
 # To say where each variable lies at each instruction takes g++ -O2 a quarter of its time.
 GCC = STRICT + ("-Dcpp_args=-fno-var-tracking",)
+LAY_OUT_MEMORY = ("core", "coro", "types", "shm", "ring", "topic", "service")
 RELEASE = ("-Dbuildtype=release", "-Doptimization=2", "-Dtests=false")
 
 CONFIGURATIONS = {
@@ -90,10 +92,12 @@ CONFIGURATIONS = {
         Configuration(
             "armhf-ubsan",
             "32-bit ARM with UndefinedBehaviorSanitizer, which also checks each access's alignment",
-            # What an examples' program does to memory it does through these.
             options=STRICT
             + ("-Ddebug=false", "-Doptimization=1", "-Db_sanitize=undefined", "-Db_lundef=false", "-Dexamples=false"),
             triplet="arm-linux-gnueabihf",
+            # Those that lay out memory. The others reach it through these.
+            targets=(*(f"tests/test_{name}" for name in LAY_OUT_MEMORY), "tests/shm/foreign_semaphore_peer"),
+            only=LAY_OUT_MEMORY,
             purposes=("build", "tests", "arm"),
             slowness=5,
             emulated=True,

@@ -112,6 +112,8 @@ class Selection:
         there = suites.names(configuration)
         if self.suites:
             return [n for n in there if suites.matching(n, self.suites)]
+        if configuration.only:
+            return [n for n in there if suites.matching(n, configuration.only)]
         left_out = set() if self.everything else suites.ONLY_ON_REQUEST
         if configuration.wrapper:
             left_out = suites.ABOUT_THE_BUILD
