@@ -180,8 +180,10 @@ def main() -> int:
     run = Run()
     boots = boot.Boots(run.say, run.take)
     built = set()
-    # Suites wait more than they compute: those of what is built run beside the next build, which gives way to them.
-    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as beside:
+    # Suites wait more than they compute: those of what is built run beside the next build, which gives way to them. So do
+    # boards, one at a time, beside both.
+    one_at_a_time = concurrent.futures.ThreadPoolExecutor
+    with one_at_a_time(max_workers=1) as beside, one_at_a_time(max_workers=1) as on_boards:
         ran = []
         for configuration in selection.to_build():
             if not run.build(configuration):
@@ -193,7 +195,7 @@ def main() -> int:
                 if each.suites and each.folder == configuration.folder
             ]
             ran += [
-                beside.submit(boots.run, board, list(board.in_short))
+                on_boards.submit(boots.run, board, list(board.in_short))
                 for board in selection.boards
                 if board.built().folder == configuration.folder
             ]
