@@ -161,7 +161,7 @@ void race(const char* what, Reader reader, Writer writer, Way way, std::uint64_t
     }
     CHECK(tally.bytes == wanted);
     CHECK(tally.out_of_order == 0);
-    CHECK(tally.time_outs > 0);
+    if (repeats(100) >= 100) CHECK(tally.time_outs > 0);  // fewer bytes may meet none
     if (!on_simulated() || seed == first_seed()) {
         std::printf("%s, %s: %u bytes, %u deadlines passed, none lost\n", backend_name().c_str(), what,
                     tally.bytes, tally.time_outs);

@@ -464,7 +464,7 @@ TEST_CASE("no message is lost or doubled by deadlines that pass as it is sent or
                                  receives_at_random(scheduler, both.reader, random + 1, late)));
         }(*running, *ends, static_cast<std::uint32_t>(seed), time_outs));
     });
-    CHECK(time_outs > 0);
+    if (repeats(100) >= 100) CHECK(time_outs > 0);  // fewer messages may meet none
 }
 
 }  // namespace

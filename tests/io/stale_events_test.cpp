@@ -187,7 +187,7 @@ void race(const char* what) {
                                  gives_numbers<Kind>(scheduler, to, Random{random.state + 99})));
         }(*running, reader, writer, Random{static_cast<std::uint32_t>(seed)}, late));
     });
-    CHECK(late > 0);
+    if (repeats(100) >= 100) CHECK(late > 0);  // fewer rounds may meet none
 }
 TEST_CASE("a completion that comes as its await is cancelled never reaches the next await in its frame") {
     race<Streams>("streams");

