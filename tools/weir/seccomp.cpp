@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 #include <linux/audit.h>
@@ -126,9 +127,12 @@ int print_bpf(std::FILE* out, const SeccompOptions& options) {
     for (const std::string_view name : options.also) {
         const std::string text(name);
         char* end = nullptr;
+        errno = 0;
         const long number = std::strtol(text.c_str(), &end, 10);
-        if (text.empty() || *end != '\0' || number < 0) {
-            std::fprintf(stderr, "weir seccomp: bpf knows calls by number, not by name: %s\n", text.c_str());
+        const bool possible = errno == 0 && number >= 0 && number <= std::numeric_limits<std::int32_t>::max();
+        if (text.empty() || *end != '\0' || !possible) {
+            std::fprintf(stderr, "weir seccomp: bpf knows calls by their number, which this is not: %s\n",
+                         text.c_str());
             return 1;
         }
         numbers.push_back(number);
