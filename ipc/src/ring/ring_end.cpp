@@ -316,7 +316,7 @@ void RingReaderEnd::shut() noexcept {
 
 Result<void> RingReaderEnd::make_copy_room(std::size_t size) noexcept {
     if (!copies_ || copy_.size() >= size) return {};
-    WEIR_TRY(copy_, Mapping::private_memory(size));
+    WEIR_TRY(copy_, private_memory(size));
     return {};
 }
 

@@ -65,13 +65,9 @@ Result<void> check(int fd, std::size_t size, int seals) noexcept {
 }  // namespace
 
 Result<Mapping> private_memory(std::size_t size) noexcept {
-    return map(-1, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, "private memory");
-}
-
-Result<Mapping> Mapping::private_memory(std::size_t size) noexcept {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t rounded = (size + page - 1) / page * page;
-    return map(-1, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, "memory for copies");
+    return map(-1, rounded, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, "private memory");
 }
 
 void Mapping::unmap() noexcept {

@@ -15,10 +15,12 @@ namespace weir {
 
 /// Nothing is asked for where nothing is said.
 struct RealTimeOptions {
-    std::uint64_t processors =
-        0;                     ///< a bit for each of the first 64 that may be used; 0: those that may be now
-    bool lock_memory = false;  ///< all memory, that of now and of later, stays in RAM
-    std::uint8_t fifo_priority = 0;  ///< SCHED_FIFO with this priority, 1 to 99; 0: scheduled as before
+    /// A bit for each of the first 64 that may be used; 0: those that may be now.
+    std::uint64_t processors = 0;
+    /// All memory, that of now and of later, stays in RAM.
+    bool lock_memory = false;
+    /// SCHED_FIFO with this priority, 1 to 99; 0: scheduled as before.
+    std::uint8_t fifo_priority = 0;
 };
 
 /// Does what `options` ask for, for this thread (memory: the process), in the order of their members, and ends at the

@@ -456,8 +456,8 @@ protected:
 };
 
 /// The reading end of a ring of T. Move-only, while no record of it is in use and nobody waits; belongs to one
-/// scheduler's thread. Takes one slot of the link table, and where it copies a page or a record of memory. It ends with `ended` (the writer closed) or peer_lost (it died),
-/// both only after its last committed record.
+/// scheduler's thread. Takes one slot of the link table, and where it copies a page or a record of memory. It ends with
+/// `ended` (the writer closed) or peer_lost (it died), both only after its last committed record.
 template <RingRecord T>
 class RingReader : public RingReading<T, RingReaderEnd> {
 public:

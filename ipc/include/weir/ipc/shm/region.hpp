@@ -28,9 +28,6 @@ public:
     constexpr Mapping() noexcept = default;
     /// Takes over `size` bytes at `data`, from mmap(2).
     Mapping(void* data, std::size_t size) noexcept : data_(static_cast<std::byte*>(data)), size_(size) {}
-    /// Memory of our own, shared with nobody and all of it there: zeros, `size` rounded up to whole pages. Error:
-    /// no_memory, with the size in Error::a.
-    static Result<Mapping> private_memory(std::size_t size) noexcept;
     Mapping(Mapping&& other) noexcept
         : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
     Mapping& operator=(Mapping&& other) noexcept {
@@ -59,8 +56,8 @@ private:
     std::size_t size_ = 0;
 };
 
-/// Memory of this process alone, for what is made once and lives long: `size` bytes of zeros, every page there. Errors:
-/// no_memory (with the size in Error::a).
+/// Memory of this process alone, for what is made once and lives long: zeros, every page there, `size` rounded up to whole
+/// pages. Error: no_memory (with that size in Error::a).
 Result<Mapping> private_memory(std::size_t size) noexcept;
 
 /// The file behind shared memory, without a mapping of its own. Move-only; the memory lives as long as a descriptor or
