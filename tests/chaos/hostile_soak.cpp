@@ -28,8 +28,8 @@
 #include <weir/weir.hpp>
 
 #include "shm/protocol.hpp"
-#include "support/child.hpp"
 #include "support/killed_processes.hpp"
+#include "support/stranger.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,7 +41,6 @@
 #include <thread>
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/eventfd.h>
@@ -67,7 +66,6 @@ constexpr ipc::TopicName topic_name{"topic"};
 constexpr ipc::RingName ring_name{"ring"};  // the honest one's
 constexpr ipc::RingName prey_name{"prey"};  // the stranger's
 constexpr std::uint32_t calls_max = 4;
-constexpr uid_t stranger_uid = nobody_uid - 1;
 
 /// How often what took how long: four steps for each doubling of microseconds.
 struct Histogram {
@@ -380,13 +378,6 @@ Task<> be_hostile(Scheduler& on) {
                          misuse(on, topic_name, topic), misuse(on, topic_name, topic),
                          misuse(on, prey_name, ring), babble(on, echo_name, service),
                          babble(on, topic_name, topic), babble(on, prey_name, ring)));
-}
-
-void become_a_stranger() {
-    if (::geteuid() != 0) return;
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody_gid, nobody_gid, nobody_gid) != 0 ||
-        ::setresuid(stranger_uid, stranger_uid, stranger_uid) != 0)
-        ::_exit(still_privileged_status);
 }
 
 // --- the run

@@ -27,7 +27,12 @@ enum : std::uint8_t {
 };
 
 struct Memory {
-    explicit Memory(std::uint32_t size) : bytes(size), data(new std::byte[size]()) {}
+    /// Of a size, and with both cursors at a place, that the input chooses.
+    explicit Memory(Input& in) : bytes(64U << in.below(5)), data(new std::byte[bytes]()) {
+        const std::uint32_t begin = in.take<std::uint32_t>() & ~7U;
+        reader.cursor = begin;
+        writer.cursor = begin;
+    }
     std::uint32_t bytes;
     std::unique_ptr<std::byte[]> data;  // of its own, so that the sanitizer sees what is beyond it
     Words<MachineAtomics> writer;
@@ -67,10 +72,7 @@ void be_hostile(std::uint32_t deed, Input& in, Memory& memory, Words<MachineAtom
 }
 
 void read_all(Input& in) {
-    Memory memory(64U << in.below(5));
-    const std::uint32_t begin = in.take<std::uint32_t>() & ~7U;
-    memory.reader.cursor = begin;
-    memory.writer.cursor = begin;
+    Memory memory(in);
     RecordConsumer<MachineAtomics> consumer(memory.reader, memory.writer, memory.data.get(), memory.bytes);
     std::uint32_t sum = 0;
     while (!in.empty()) {
@@ -98,10 +100,7 @@ void read_all(Input& in) {
 }
 
 void write_all(Input& in) {
-    Memory memory(64U << in.below(5));
-    const std::uint32_t begin = in.take<std::uint32_t>() & ~7U;
-    memory.reader.cursor = begin;
-    memory.writer.cursor = begin;
+    Memory memory(in);
     RecordProducer<MachineAtomics> producer(memory.writer, memory.reader, memory.data.get(), memory.bytes);
     const std::vector<std::byte> payload(record_size_max(memory.bytes), std::byte{7});
     while (!in.empty()) {

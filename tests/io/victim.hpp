@@ -8,12 +8,13 @@
 #include "io/running.hpp"
 #include "support/child.hpp"
 #include "support/skip.hpp"
+#include "support/stranger.hpp"
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
-#include <grp.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,13 +29,10 @@ inline void say(int fd) {
     CHECK_IN_TASK(::write(fd, "y", 1) == 1);
 }
 
-/// Another user from here on, where there is a choice: root can become one, whoever else stays.
-inline void become_a_stranger() {
-    constexpr uid_t stranger_uid = nobody_uid - 1;
-    if (::geteuid() != 0) return;
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody_gid, nobody_gid, nobody_gid) != 0 ||
-        ::setresuid(stranger_uid, stranger_uid, stranger_uid) != 0)
-        ::_exit(still_privileged_status);
+/// How long a hostile process goes on: as many seconds as WEIR_HOSTILE_S says, or `otherwise`.
+inline Duration hostile_span(Duration otherwise) {
+    const char* const asked = std::getenv("WEIR_HOSTILE_S");
+    return asked != nullptr ? std::chrono::seconds(std::atoi(asked)) : otherwise;
 }
 
 /// A child that runs one task in a scheduler of its own, says when it got so far, and lives until it is killed.

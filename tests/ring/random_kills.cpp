@@ -129,15 +129,9 @@ Task<> read_bursts(Scheduler& on, std::uint32_t seed) {
 }
 
 int play(std::size_t role, std::uint32_t started) {
-    const auto backend = started % 2 == 0 ? BackendChoice::epoll : BackendChoice::automatic;
-    if (!scheduler.start({.backend = backend})) return 2;
-    const auto outcome =
-        scheduler.run(role == 0 ? write_bursts(scheduler, started) : read_bursts(scheduler, started));
-    if (outcome) return 0;
-    char text[200];
-    outcome.error().message(text);
-    std::fprintf(stderr, "%s: %s\n", role == 0 ? "writer" : "reader", text);
-    return 1;
+    return weir::test::play_as(role == 0 ? "writer" : "reader", scheduler, started, [=] {
+        return role == 0 ? write_bursts(scheduler, started) : read_bursts(scheduler, started);
+    });
 }
 
 }  // namespace

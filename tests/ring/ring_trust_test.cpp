@@ -6,6 +6,7 @@
 
 #include "io/running.hpp"
 #include "shm/client_by_hand.hpp"
+#include "support/report_log.hpp"
 
 #include <cstring>
 #include <new>
@@ -23,21 +24,6 @@ using ipc::LinkViolation;
 using ipc::RingReader;
 using ipc::RingWriter;
 using Words = ipc::ring::Words<ipc::ring::MachineAtomics>;
-
-struct Log {
-    Log() {
-        set_report(
-            [](std::string_view line, void* context) noexcept {
-                const HeapPermit permit;
-                *static_cast<std::string*>(context) += std::string(line) + '\n';
-            },
-            &lines);
-    }
-    Log(const Log&) = delete;
-    Log& operator=(const Log&) = delete;
-    ~Log() { set_report(nullptr, nullptr); }
-    std::string lines;
-};
 
 template <class Body, class... A>
 void on_each(Body body, const A&... arguments) {

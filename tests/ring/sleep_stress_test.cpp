@@ -7,15 +7,8 @@
 //     WEIR_RING_STRESS_S   seconds for each of the pairs (default 0.2)
 #include "ring_place.hpp"
 
-#include "io/running.hpp"
+#include "io/restless.hpp"
 #include "support/skip.hpp"
-#include "support/uring_probe.hpp"
-
-#include <cstdlib>
-
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace {
 
@@ -24,10 +17,6 @@ using namespace weir::test;
 using namespace std::chrono_literals;
 using ipc::ByteRingReader;
 using ipc::ByteRingWriter;
-using std::chrono::microseconds;
-
-// Far beyond what a sleeping peer takes: who waits that long was not woken.
-constexpr auto patience = 20s;
 
 struct Run {
     BackendChoice writer;
@@ -37,30 +26,6 @@ struct Run {
     Duration span;
     ipc::LinkTrust trust;  // eventfds and in place, or packets and copies
 };
-
-class Random {
-public:
-    explicit Random(std::uint32_t seed) noexcept : state_(seed * 2'654'435'761U + 1) {}
-    std::uint32_t below(std::uint32_t limit) noexcept {
-        state_ = state_ * 1'664'525U + 1'013'904'223U;
-        return (state_ >> 8) % limit;
-    }
-
-private:
-    std::uint32_t state_;
-};
-
-// Mostly works on, sometimes spins for a moment, sometimes sleeps.
-Task<> dawdle(Scheduler& scheduler, Random& random) {
-    const std::uint32_t choice = random.below(16);
-    if (choice < 10) co_return;
-    if (choice < 13) {
-        const Instant until = after(scheduler.now(), microseconds(random.below(30)));
-        while (scheduler.now() < until) {}
-        co_return;
-    }
-    WEIR_CO_CHECK(sleep_for(microseconds(random.below(200))));
-}
 
 Task<> write_for(Scheduler& scheduler, const Place& place, Run run) {
     Random random(run.seed);
@@ -111,67 +76,23 @@ Task<> read_all(Scheduler& scheduler, const Place& place, Run run) {
     }
 }
 
-constexpr Budget spinning{.frame_bytes = 32 * 1024, .descriptors = 16, .links = 4};
-constexpr Budget never_spinning{.frame_bytes = 32 * 1024, .descriptors = 16, .links = 4, .spin_us = 0};
-
-template <Budget budget, class Make>
-int be(BackendChoice backend, Make make) {
-    StaticScheduler<budget> scheduler;
-    if (!scheduler.start({.backend = backend, .environment = false})) return 2;
-    const auto outcome = scheduler.run(make(scheduler));
-    if (outcome) return 0;
-    std::fprintf(stderr, "%s\n", Running::text_of_error(outcome).c_str());
-    return 1;
-}
-
-pid_t start(const Run& run, const Place& place, bool writes) {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    for (int i = 0; i < run.cores; ++i) CPU_SET(static_cast<std::size_t>(i), &cores);
-    if (::sched_setaffinity(0, sizeof(cores), &cores) != 0) ::_exit(3);
-    const auto make = [&](Scheduler& scheduler) {
-        return writes ? write_for(scheduler, place, run) : read_all(scheduler, place, run);
-    };
-    const BackendChoice backend = writes ? run.writer : run.reader;
-    ::_exit(run.seed % 2 == 0 ? be<spinning>(backend, make) : be<never_spinning>(backend, make));
-}
-
 void stress(const Run& run) {
     INFO(text(run.writer) << " to " << text(run.reader) << " on " << run.cores << " cores, seed "
                           << run.seed);
     const Place place(run.trust);
-    const pid_t writer = start(run, place, true);
-    const pid_t reader = start(run, place, false);
-    for (const pid_t child : {writer, reader}) {
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        CHECK(WIFEXITED(status));
-        CHECK(WEXITSTATUS(status) == 0);
-    }
-}
-
-bool core_allowed(int core) {
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    return ::sched_getaffinity(0, sizeof(cores), &cores) == 0 &&
-           CPU_ISSET(static_cast<std::size_t>(core), &cores);
+    const pid_t writer = start_restless(run.cores, run.writer, run.seed,
+                                        [&](Scheduler& in) { return write_for(in, place, run); });
+    const pid_t reader = start_restless(run.cores, run.reader, run.seed,
+                                        [&](Scheduler& in) { return read_all(in, place, run); });
+    must_all_succeed({writer, reader});
 }
 
 void stress_on(int cores) {
-    const char* const asked = std::getenv("WEIR_RING_STRESS_S");
-    const auto span = saturating_ns(std::chrono::duration<double>(asked != nullptr ? std::atof(asked) : 0.2));
-    const bool without_uring = !why_no_io_uring().empty();
-    std::uint32_t seed = static_cast<std::uint32_t>(first_seed());
-    for (const auto writer : {BackendChoice::epoll, BackendChoice::io_uring}) {
-        for (const auto reader : {BackendChoice::epoll, BackendChoice::io_uring}) {
-            if (without_uring && (writer == BackendChoice::io_uring || reader == BackendChoice::io_uring))
-                continue;
-            stress({writer, reader, cores, seed++, span, ipc::LinkTrust::everyone});
-            stress({writer, reader, cores, seed++, span / 2, ipc::LinkTrust::nobody});
-        }
-    }
+    on_each_pair("WEIR_RING_STRESS_S",
+                 [cores](BackendChoice writer, BackendChoice reader, std::uint32_t& seed, Duration span) {
+                     stress({writer, reader, cores, seed++, span, ipc::LinkTrust::everyone});
+                     stress({writer, reader, cores, seed, span / 2, ipc::LinkTrust::nobody});
+                 });
 }
 
 }  // namespace

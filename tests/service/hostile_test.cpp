@@ -6,7 +6,6 @@
 
 #include "io/victim.hpp"
 
-#include <cstdlib>
 #include <random>
 
 namespace {
@@ -540,8 +539,7 @@ TEST_CASE("a stranger that scribbles over all that it can write to harms nobody 
         become_a_stranger();
         return scribble(in, place, say_to);
     });
-    const char* const longer = std::getenv("WEIR_HOSTILE_S");
-    const Duration span = longer != nullptr ? std::chrono::seconds(std::atoi(longer)) : Duration(1s);
+    const Duration span = hostile_span(1s);
     Running running;
     running.must_run([](Scheduler& of, const Place& where, Victim& hostile, Duration how_long) -> Task<> {
         auto options = where.served({.calls_max = calls_max, .window = window});

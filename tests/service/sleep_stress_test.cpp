@@ -7,15 +7,8 @@
 //     WEIR_SERVICE_STRESS_S   seconds for each of the pairs (default 0.2)
 #include "service_place.hpp"
 
-#include "io/running.hpp"
+#include "io/restless.hpp"
 #include "support/skip.hpp"
-#include "support/uring_probe.hpp"
-
-#include <cstdlib>
-
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace {
 
@@ -24,8 +17,6 @@ using namespace weir::test;
 using namespace std::chrono_literals;
 using std::chrono::microseconds;
 
-// Far beyond what a sleeping peer takes: who waits that long was not woken.
-constexpr auto patience = 20s;
 constexpr std::int32_t parts_max = 9;
 // Requests that the server keeps until they are cancelled, and the last one of all.
 constexpr std::int32_t kept = -1;
@@ -38,30 +29,6 @@ struct Run {
     std::uint32_t seed;
     Duration span;
 };
-
-class Random {
-public:
-    explicit Random(std::uint32_t seed) noexcept : state_(seed * 2'654'435'761U + 1) {}
-    std::uint32_t below(std::uint32_t limit) noexcept {
-        state_ = state_ * 1'664'525U + 1'013'904'223U;
-        return (state_ >> 8) % limit;
-    }
-
-private:
-    std::uint32_t state_;
-};
-
-// Mostly works on, sometimes spins for a moment, sometimes sleeps.
-Task<> dawdle(Scheduler& scheduler, Random& random) {
-    const std::uint32_t choice = random.below(16);
-    if (choice < 10) co_return;
-    if (choice < 13) {
-        const Instant until = after(scheduler.now(), microseconds(random.below(30)));
-        while (scheduler.now() < until) {}
-        co_return;
-    }
-    WEIR_CO_CHECK(sleep_for(microseconds(random.below(200))));
-}
 
 Task<> answer(Scheduler& scheduler, Adder::Call call, Random& random) {
     WEIR_CO_CHECK(dawdle(scheduler, random));
@@ -151,66 +118,22 @@ Task<> call_all(Scheduler& scheduler, const Place& place, Run run) {
     if (answered < 10) co_return co_await fail(Errc::ended, "before much was answered");
 }
 
-constexpr Budget spinning{.frame_bytes = 64 * 1024, .descriptors = 16, .links = 4};
-constexpr Budget never_spinning{.frame_bytes = 64 * 1024, .descriptors = 16, .links = 4, .spin_us = 0};
-
-template <Budget budget, class Make>
-int be(BackendChoice backend, Make make) {
-    StaticScheduler<budget> scheduler;
-    if (!scheduler.start({.backend = backend, .environment = false})) return 2;
-    const auto outcome = scheduler.run(make(scheduler));
-    if (outcome) return 0;
-    std::fprintf(stderr, "%s\n", Running::text_of_error(outcome).c_str());
-    return 1;
-}
-
-pid_t start(const Run& run, const Place& place, bool serves) {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    for (int i = 0; i < run.cores; ++i) CPU_SET(static_cast<std::size_t>(i), &cores);
-    if (::sched_setaffinity(0, sizeof(cores), &cores) != 0) ::_exit(3);
-    const auto make = [&](Scheduler& scheduler) {
-        return serves ? serve_all(scheduler, place, run) : call_all(scheduler, place, run);
-    };
-    const BackendChoice backend = serves ? run.server : run.client;
-    ::_exit(run.seed % 2 == 0 ? be<spinning>(backend, make) : be<never_spinning>(backend, make));
-}
-
 void stress(const Run& run) {
     INFO("server " << text(run.server) << ", client " << text(run.client) << " on " << run.cores
                    << " cores, seed " << run.seed);
     const Place place;
-    const pid_t server = start(run, place, true);
-    const pid_t client = start(run, place, false);
-    for (const pid_t child : {client, server}) {
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        CHECK(WIFEXITED(status));
-        CHECK(WEXITSTATUS(status) == 0);
-    }
-}
-
-bool core_allowed(int core) {
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    return ::sched_getaffinity(0, sizeof(cores), &cores) == 0 &&
-           CPU_ISSET(static_cast<std::size_t>(core), &cores);
+    const pid_t server = start_restless(run.cores, run.server, run.seed,
+                                        [&](Scheduler& in) { return serve_all(in, place, run); });
+    const pid_t client = start_restless(run.cores, run.client, run.seed,
+                                        [&](Scheduler& in) { return call_all(in, place, run); });
+    must_all_succeed({client, server});
 }
 
 void stress_on(int cores) {
-    const char* const asked = std::getenv("WEIR_SERVICE_STRESS_S");
-    const auto span = saturating_ns(std::chrono::duration<double>(asked != nullptr ? std::atof(asked) : 0.2));
-    const bool without_uring = !why_no_io_uring().empty();
-    auto seed = static_cast<std::uint32_t>(first_seed());
-    for (const auto server : {BackendChoice::epoll, BackendChoice::io_uring}) {
-        for (const auto client : {BackendChoice::epoll, BackendChoice::io_uring}) {
-            if (without_uring && (server == BackendChoice::io_uring || client == BackendChoice::io_uring))
-                continue;
-            stress({server, client, cores, seed++, span});
-        }
-    }
+    on_each_pair("WEIR_SERVICE_STRESS_S",
+                 [cores](BackendChoice server, BackendChoice client, std::uint32_t seed, Duration span) {
+                     stress({server, client, cores, seed, span});
+                 });
 }
 
 }  // namespace

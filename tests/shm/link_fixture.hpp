@@ -5,6 +5,7 @@
 
 #include "io/running.hpp"
 #include "io/temporary_directory.hpp"
+#include "support/report_log.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -27,22 +28,6 @@ inline std::size_t open_descriptors() {
     for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
     return count;
 }
-
-/// Keeps what is reported while it lives.
-struct Log {
-    Log() {
-        set_report(
-            [](std::string_view line, void* context) noexcept {
-                const HeapPermit permit;
-                *static_cast<std::string*>(context) += std::string(line) + '\n';
-            },
-            &lines);
-    }
-    Log(const Log&) = delete;
-    Log& operator=(const Log&) = delete;
-    ~Log() { set_report(nullptr, nullptr); }
-    std::string lines;
-};
 
 /// A server's owner: one region, remembers what it was told. Pinned.
 class SampleServer {

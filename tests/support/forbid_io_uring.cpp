@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "forbid_io_uring.hpp"
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
+#include "forbid_call.hpp"
 
 namespace weir::test {
 
@@ -15,16 +9,13 @@ bool forbid_io_uring(int error) {
     // io_uring_setup, io_uring_enter and io_uring_register have these numbers on every architecture.
     constexpr std::uint32_t first_call = 425;
     constexpr std::uint32_t last_call = 427;
-    std::array<sock_filter, 5> program{{
+    return install_filter({
         {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
         {BPF_JMP | BPF_JGE | BPF_K, 0, 2, first_call},
         {BPF_JMP | BPF_JGT | BPF_K, 1, 0, last_call},
         {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error)},
         {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-    }};
-    const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+    });
 }
 
 }  // namespace weir::test

@@ -1,10 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <weir/scheduler/scheduler.hpp>
+
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
 namespace weir::test {
+
+/// Runs `make()`, a task of what is to be killed, on a fresh scheduler; every other process uses epoll. Its exit status.
+template <class Make>
+int play_as(const char* who, Scheduler& scheduler, std::uint32_t started, Make make) {
+    const auto backend = started % 2 == 0 ? BackendChoice::epoll : BackendChoice::automatic;
+    if (!scheduler.start({.backend = backend})) return 2;
+    const auto outcome = scheduler.run(make());
+    if (outcome) return 0;
+    char text[200];
+    outcome.error().message(text);
+    std::fprintf(stderr, "%s: %s\n", who, text);
+    return 1;
+}
 
 /// What became of an object whose processes were killed at random.
 struct RandomKills {

@@ -126,14 +126,8 @@ Task<> take_all(Scheduler& on) {
 }
 
 int play(std::size_t role, std::uint32_t started) {
-    const auto backend = started % 2 == 0 ? BackendChoice::epoll : BackendChoice::automatic;
-    if (!scheduler.start({.backend = backend})) return 2;
-    const auto outcome = scheduler.run(role == 0 ? publish(scheduler) : take_all(scheduler));
-    if (outcome) return 0;
-    char text[200];
-    outcome.error().message(text);
-    std::fprintf(stderr, "%s: %s\n", role == 0 ? "publisher" : "subscriber", text);
-    return 1;
+    return weir::test::play_as(role == 0 ? "publisher" : "subscriber", scheduler, started,
+                               [=] { return role == 0 ? publish(scheduler) : take_all(scheduler); });
 }
 
 }  // namespace

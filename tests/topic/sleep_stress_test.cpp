@@ -7,14 +7,8 @@
 //     WEIR_TOPIC_STRESS_S   seconds for each of the pairs (default 0.2)
 #include "topic_place.hpp"
 
+#include "io/restless.hpp"
 #include "support/skip.hpp"
-#include "support/uring_probe.hpp"
-
-#include <cstdlib>
-
-#include <sched.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace {
 
@@ -22,10 +16,6 @@ using namespace weir;
 using namespace weir::test;
 using namespace std::chrono_literals;
 using ipc::TopicPolicy;
-using std::chrono::microseconds;
-
-// Far beyond what a sleeping peer takes: who waits that long was not woken.
-constexpr auto patience = 20s;
 
 struct Run {
     BackendChoice publisher;
@@ -34,30 +24,6 @@ struct Run {
     std::uint32_t seed;
     Duration span;
 };
-
-class Random {
-public:
-    explicit Random(std::uint32_t seed) noexcept : state_(seed * 2'654'435'761U + 1) {}
-    std::uint32_t below(std::uint32_t limit) noexcept {
-        state_ = state_ * 1'664'525U + 1'013'904'223U;
-        return (state_ >> 8) % limit;
-    }
-
-private:
-    std::uint32_t state_;
-};
-
-// Mostly works on, sometimes spins for a moment, sometimes sleeps.
-Task<> dawdle(Scheduler& scheduler, Random& random) {
-    const std::uint32_t choice = random.below(16);
-    if (choice < 10) co_return;
-    if (choice < 13) {
-        const Instant until = after(scheduler.now(), microseconds(random.below(30)));
-        while (scheduler.now() < until) {}
-        co_return;
-    }
-    WEIR_CO_CHECK(sleep_for(microseconds(random.below(200))));
-}
 
 Task<> publish_for(Scheduler& scheduler, const Place& place, Run run) {
     Random random(run.seed);
@@ -77,8 +43,8 @@ Task<> publish_for(Scheduler& scheduler, const Place& place, Run run) {
     }
 }
 
-Task<> take_all(Scheduler& scheduler, const Place& place, Run run) {
-    Random random(run.seed + 99);
+Task<> take_all(Scheduler& scheduler, const Place& place, std::uint32_t seed) {
+    Random random(seed + 99);
     WEIR_CO_TRY(auto poses,
                 ipc::Subscriber<Pose>::open(scheduler, pose_topic, place.subscribes()).within(patience));
     for (std::uint64_t number = 0;; ++number) {
@@ -96,69 +62,26 @@ Task<> take_all(Scheduler& scheduler, const Place& place, Run run) {
     }
 }
 
-constexpr Budget spinning{.frame_bytes = 32 * 1024, .descriptors = 16, .links = 4};
-constexpr Budget never_spinning{.frame_bytes = 32 * 1024, .descriptors = 16, .links = 4, .spin_us = 0};
-
-template <Budget budget, class Make>
-int be(BackendChoice backend, Make make) {
-    StaticScheduler<budget> scheduler;
-    if (!scheduler.start({.backend = backend, .environment = false})) return 2;
-    const auto outcome = scheduler.run(make(scheduler));
-    if (outcome) return 0;
-    std::fprintf(stderr, "%s\n", Running::text_of_error(outcome).c_str());
-    return 1;
-}
-
-pid_t start(Run run, const Place& place, bool publishes) {
-    const pid_t child = ::fork();
-    if (child != 0) return child;
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    for (int i = 0; i < run.cores; ++i) CPU_SET(static_cast<std::size_t>(i), &cores);
-    if (::sched_setaffinity(0, sizeof(cores), &cores) != 0) ::_exit(3);
-    const auto make = [&](Scheduler& scheduler) {
-        return publishes ? publish_for(scheduler, place, run) : take_all(scheduler, place, run);
-    };
-    const BackendChoice backend = publishes ? run.publisher : run.subscriber;
-    ::_exit(run.seed % 2 == 0 ? be<spinning>(backend, make) : be<never_spinning>(backend, make));
-}
-
-void stress(Run run) {
+void stress(const Run& run) {
     INFO(text(run.publisher) << " to " << text(run.subscriber) << " on " << run.cores << " cores, seed "
                              << run.seed);
     const Place place;
-    const pid_t publisher = start(run, place, true);
-    const pid_t one = start(run, place, false);
-    run.seed += 1;
-    const pid_t other = start(run, place, false);
-    for (const pid_t child : {publisher, one, other}) {
-        int status = 0;
-        REQUIRE(::waitpid(child, &status, 0) == child);
-        CHECK(WIFEXITED(status));
-        CHECK(WEXITSTATUS(status) == 0);
-    }
-}
-
-bool core_allowed(int core) {
-    cpu_set_t cores;
-    CPU_ZERO(&cores);
-    return ::sched_getaffinity(0, sizeof(cores), &cores) == 0 &&
-           CPU_ISSET(static_cast<std::size_t>(core), &cores);
+    const pid_t publisher = start_restless(run.cores, run.publisher, run.seed,
+                                           [&](Scheduler& in) { return publish_for(in, place, run); });
+    const auto subscribe = [&](std::uint32_t seed) {
+        return start_restless(run.cores, run.subscriber, seed,
+                              [&](Scheduler& in) { return take_all(in, place, seed); });
+    };
+    const pid_t one = subscribe(run.seed);
+    const pid_t other = subscribe(run.seed + 1);
+    must_all_succeed({publisher, one, other});
 }
 
 void stress_on(int cores) {
-    const char* const asked = std::getenv("WEIR_TOPIC_STRESS_S");
-    const auto span = saturating_ns(std::chrono::duration<double>(asked != nullptr ? std::atof(asked) : 0.2));
-    const bool without_uring = !why_no_io_uring().empty();
-    auto seed = static_cast<std::uint32_t>(first_seed());
-    for (const auto publisher : {BackendChoice::epoll, BackendChoice::io_uring}) {
-        for (const auto subscriber : {BackendChoice::epoll, BackendChoice::io_uring}) {
-            if (without_uring &&
-                (publisher == BackendChoice::io_uring || subscriber == BackendChoice::io_uring))
-                continue;
-            stress({publisher, subscriber, cores, seed++, span});
-        }
-    }
+    on_each_pair("WEIR_TOPIC_STRESS_S", [cores](BackendChoice publisher, BackendChoice subscriber,
+                                                std::uint32_t seed, Duration span) {
+        stress({publisher, subscriber, cores, seed, span});
+    });
 }
 
 }  // namespace

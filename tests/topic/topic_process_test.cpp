@@ -7,7 +7,6 @@
 #include "shm/starved.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <random>
 
 namespace {
@@ -372,8 +371,7 @@ TEST_CASE("a stranger that scribbles over all that it can write takes nothing fr
         become_a_stranger();
         return scribble(in, place, say_to);
     });
-    const char* const longer = std::getenv("WEIR_HOSTILE_S");
-    const Duration span = longer != nullptr ? std::chrono::seconds(std::atoi(longer)) : Duration(500ms);
+    const Duration span = hostile_span(500ms);
     Running running;
     running.must_run([](Scheduler& of, const Place& where, Victim& hostile, Duration how_long) -> Task<> {
         ipc::PublisherOptions options = where.publishes(16, TopicPolicy::wait_for_slowest);
