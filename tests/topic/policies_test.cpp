@@ -3,6 +3,9 @@
 // What becomes of subscribers that do not keep up, where the publisher does not simply overwrite.
 #include "topic_place.hpp"
 
+#include <array>
+#include <optional>
+
 namespace {
 
 using namespace weir;
@@ -98,6 +101,32 @@ TEST_CASE(
         const auto both = co_await all_of(put(of, publisher, 30, 60), expect(of, poses, 26, 60));
         CHECK_IN_TASK(both.has_value());
     });
+}
+
+TEST_CASE("loans that are out when a subscriber comes may take away history that it saw, and nothing else") {
+    for (const TopicPolicy policy : {TopicPolicy::wait_for_slowest, TopicPolicy::drop_subscriber}) {
+        on_each([=](Scheduler& of, const Place& place) -> Task<> {
+            ipc::PublisherOptions options = place.publishes(8, policy);
+            options.loans = 6;
+            WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, options));
+            WEIR_CO_CHECK(put(of, publisher, 0, 30));
+            std::array<std::optional<ipc::Loan<Pose>>, 6> loans;
+            for (auto& each : loans) {
+                WEIR_CO_TRY(auto loan, publisher.loan());
+                each.emplace(std::move(loan));
+            }
+            WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, place.subscribes(4)).within(10s));
+            std::uint64_t number = 30;
+            for (auto& each : loans) {
+                **each = pose_of(number++);
+                each->publish();
+            }
+            // It saw 26 to 29; six more in eight places leave two of them.
+            WEIR_CO_CHECK(expect(of, poses, 28, 36));
+            WEIR_CO_CHECK(put(of, publisher, 36, 40));
+            WEIR_CO_CHECK(expect(of, poses, 36, 40));
+        });
+    }
 }
 
 TEST_CASE("a stranger that holds up a publisher beyond its patience is dropped, and told so") {

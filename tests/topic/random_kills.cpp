@@ -83,7 +83,9 @@ void check_all_came(const Progress& progress) {
 void check(const ipc::Sample<Numbered>& sample, Progress& progress) {
     if (progress.publisher == ~std::uint64_t{0} || sample.restarted()) {
         check_all_came(progress);
-        if (sample.restarted() && sample->publisher <= progress.publisher) ledger->lost.fetch_add(1);
+        // The first that it was at may have been killed before anything came.
+        const bool first = progress.publisher == ~std::uint64_t{0};
+        if (!first && sample->publisher <= progress.publisher) ledger->lost.fetch_add(1);
         progress = {.publisher = sample->publisher, .next = sample->number};
     }
     bool good = sample->publisher == progress.publisher && sample->number == progress.next &&

@@ -55,6 +55,7 @@ void SubscriberEnd::take_from(SubscriberEnd& other) noexcept {
     reader_ = std::exchange(other.reader_, {});
     free_pins_ = std::exchange(other.free_pins_, 0);
     all_pins_ = std::exchange(other.all_pins_, 0);
+    fresh_ = other.fresh_;
     restarted_ = other.restarted_;
     over_ = std::exchange(other.over_, std::nullopt);
     slots_ = std::exchange(other.slots_, nullptr);
@@ -128,6 +129,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
     all_pins_ = (1U << facts.pins) - 1;
     free_pins_ = all_pins_;
     staged_ = false;
+    fresh_ = true;
     link_ = std::move(client);
     scheduler_ = &link_->scheduler();
     link_.set_owner(hooks, this);
@@ -171,11 +173,18 @@ bool SubscriberEnd::broke() noexcept {
 bool SubscriberEnd::stage_with_care() noexcept {
     const bool overwritten = facts_.policy == TopicPolicy::overwrite_oldest;
     if (!overwritten && taken_.missed != 0) {
-        reader_.release(taken_.pin);
-        const Errc slow = facts_.policy == TopicPolicy::drop_subscriber ? Errc::overflow : Errc::corrupt;
-        over_ = verdict().value_or(slow);
-        return false;
+        over_ = verdict();
+        // Loans that were out when we came may take the place of history that we saw there; it was not promised.
+        if (!over_ && fresh_) {
+            taken_.missed = 0;
+        } else {
+            reader_.release(taken_.pin);
+            const Errc slow = facts_.policy == TopicPolicy::drop_subscriber ? Errc::overflow : Errc::corrupt;
+            over_ = over_.value_or(slow);
+            return false;
+        }
     }
+    fresh_ = false;
     if (!in_place() && !copy_out()) return false;
     if (facts_.policy == TopicPolicy::wait_for_slowest) RingTeller::publish();
     free_pins_ &= ~(1U << taken_.pin);
@@ -207,6 +216,7 @@ std::optional<Errc> SubscriberEnd::stage_newest() noexcept {
     if (!in_place() && !copy_out()) return over_;
     if (facts_.policy == TopicPolicy::wait_for_slowest) RingTeller::publish();
     free_pins_ &= ~(1U << pin);
+    fresh_ = false;
     staged_ = true;
     return std::nullopt;
 }

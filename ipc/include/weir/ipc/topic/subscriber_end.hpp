@@ -172,6 +172,7 @@ private:
     std::uint32_t free_pins_ = 0;
     std::uint32_t all_pins_ = 0;
     bool staged_ = false;
+    bool fresh_ = false;  // nothing was taken from this publisher yet
     bool restarted_ = false;
     std::optional<Errc> over_;  // for good: dropped, or broken
     const std::byte* slots_ = nullptr;
