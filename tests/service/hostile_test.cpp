@@ -67,7 +67,20 @@ Task<> ask(Scheduler&, Adder::Client& client, std::int32_t left) {
     CHECK_IN_TASK(reply.sum == left + 40);
 }
 
-using Misdeed = Task<> (*)(Scheduler&, HostileClient&);
+/// A lambda that outlives it. No pointer to a function: its `this` were null, and g++ lets the frame refer to it.
+class Misdeed {
+public:
+    template <class Deed>
+    explicit Misdeed(const Deed& deed) noexcept
+        : deed_(&deed), call_([](const void* what, Scheduler& in, HostileClient& client) {
+              return (*static_cast<const Deed*>(what))(in, client);
+          }) {}
+    Task<> operator()(Scheduler& in, HostileClient& client) const { return call_(deed_, in, client); }
+
+private:
+    const void* deed_;
+    Task<> (*call_)(const void*, Scheduler&, HostileClient&);
+};
 
 /// The misdeed ends the link of whoever does it, and nobody else's.
 Task<> is_turned_out(Scheduler& of, const Place& place, Misdeed misdeed) {
@@ -94,11 +107,12 @@ Task<> is_turned_out(Scheduler& of, const Place& place, Misdeed misdeed) {
     CHECK_IN_TASK(all.has_value());
 }
 
-void check_turned_out(Misdeed misdeed) {
+template <class Deed>
+void check_turned_out(const Deed& deed) {
     for_each_seed([&](std::uint64_t seed) {
         const Place place;
         Running running(seed);
-        running.must_run(is_turned_out(*running, place, misdeed));
+        running.must_run(is_turned_out(*running, place, Misdeed(deed)));
     });
 }
 
