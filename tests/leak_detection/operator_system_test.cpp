@@ -112,6 +112,7 @@ TEST_CASE("the threshold cannot be changed while figures are made") {
     std::size_t lines = 0;
     for (auto at = end.output.find(figures); at != std::string::npos; at = end.output.find(figures, at + 1))
         ++lines;
+    INFO(end.output << end.errors);
     CHECK(lines == 5);
 }
 
