@@ -66,7 +66,10 @@ public:
     int ended = 0;
     int lost = 0;
     int rang = 0;
-    bool closes = true;  // links that are over
+    bool closes = true;       // links that are over
+    bool arms_again = false;  // the bell, whenever it rang
+    bool brings_news = true;  // each ring
+    std::uint32_t news = 0;
 
     static const ipc::LinkHooks hooks;
 };
@@ -95,6 +98,7 @@ inline const ipc::LinkHooks SampleServer::hooks{
             auto& self = *static_cast<SampleServer*>(owner);
             if (one.state() == ipc::LinkState::attached) {
                 ++self.rang;
+                if (self.arms_again) one.arm_bell();
                 return;
             }
             ++(one.state() == ipc::LinkState::ended ? self.ended : self.lost);
@@ -103,6 +107,11 @@ inline const ipc::LinkHooks SampleServer::hooks{
             if (self.closes) one.close();
         },
     .fill_stat = [](void*, ipc::LinkStat& stat) noexcept { stat.records = 99; },
+    .news =
+        [](void* owner, const ipc::Link&) noexcept {
+            auto& self = *static_cast<SampleServer*>(owner);
+            return self.brings_news ? ++self.news : self.news;
+        },
 };
 
 /// A client's owner.

@@ -65,7 +65,8 @@ const LinkHooks RingWriterEnd::hooks{.on_admit = on_admit,
                                      .fill_region = fill_region,
                                      .on_attached = on_attached,
                                      .on_signal = on_signal,
-                                     .fill_stat = fill_stat};
+                                     .fill_stat = fill_stat,
+                                     .news = news};
 
 RingWriterEnd::RingWriterEnd(RingWriterEnd&& other) noexcept
     : RingPublisher(static_cast<RingPublisher&&>(other)) {
@@ -219,6 +220,10 @@ void RingWriterEnd::on_signal(void* owner, Link& link) noexcept {
     if (waiter->drains() && state == LinkState::lost) self.reader_died_ = true;
     waiter->look_again();
     self.reader_died_ = false;
+}
+
+std::uint32_t RingWriterEnd::news(void* owner, const Link&) noexcept {
+    return static_cast<RingWriterEnd*>(owner)->machine.seen();
 }
 
 // Keeps what the reader released, and lets the next one come.

@@ -59,7 +59,8 @@ const LinkHooks ServerEnd::hooks{.on_admit = on_admit,
                                  .on_attached = on_attached,
                                  .on_signal = on_signal,
                                  .fill_stat = fill_stat,
-                                 .fill_peer_stat = fill_peer_stat};
+                                 .fill_peer_stat = fill_peer_stat,
+                                 .news = news};
 
 Result<ServerEnd*> ServerEnd::create(Scheduler& scheduler, const Name& name, const Shape& shape, Valid valid,
                                      const LinkTerms& terms, const ServiceOptions& options) noexcept {
@@ -175,6 +176,11 @@ void ServerEnd::on_signal(void* owner, Link& link) noexcept {
     }
     self.forget(client, link.state() == LinkState::ended ? Errc::ended : Errc::peer_lost);
     link.close();
+}
+
+std::uint32_t ServerEnd::news(void* owner, const Link& link) noexcept {
+    const ServerClient& client = static_cast<ServerEnd*>(owner)->clients_[link.tag()];
+    return client.port.reader.seen();
 }
 
 // The link is closed by the caller.

@@ -4,9 +4,15 @@
 // since a forked child of it may hold the socket open; and the bell while it is armed. The end of either of the first
 // two is the end of the link, after a last look for a goodbye in the socket.
 //
-// Bells that are packets come through the socket. They are counted off when it has been read empty; one that came
-// before the bell was armed is kept for then. The slot's timer, which only a handshake needs otherwise, makes up for a
-// ring that was withheld, and tells of one that was kept.
+// Bells that are packets come through the socket. They are told of when it has been read empty; one that came before the
+// bell was armed is kept for then. The slot's timer, which only a handshake needs otherwise, makes up for a ring that was
+// withheld, and tells of one that was kept.
+//
+// A packet wakes this process whether it likes to or not, so who sends them must not decide how often that is. Rings that
+// bring news, which the owner knows, cost less than what they are for. For those in vain there is a little patience; then
+// the socket is not watched but looked at by the timer, once a millisecond, all such links in the same moment. So it is
+// where a look finds more than a few packets, since who rings for news rings once for each of our sleeps: they are read a
+// few at a time, and who goes on so is turned out.
 #include "weir/ipc/shm/link.hpp"
 
 #include "shm/link_end.hpp"
@@ -27,6 +33,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made up for
+constexpr Duration rest_span = 1ms;
+constexpr int packets_max = 4;  // in one look
+constexpr int floods_max = 64;  // looks that all find more
+constexpr std::uint8_t credit_max = 64;
 // Of the attach socket: many times what an honest peer leaves unread, and all that one which never reads can hold.
 constexpr int unread_bytes_max = 16 * 1024;
 
@@ -63,7 +73,7 @@ const LinkKind LinkEnd::kind{
             switch (watch) {
                 case socket_watch: LinkEnd::read_socket(link); return;
                 case process_watch:
-                    LinkEnd::read_socket(link);
+                    LinkEnd::read_to_end(link);
                     if (!slot.closing()) LinkEnd::lose(link, LinkState::lost);
                     return;
                 default:
@@ -132,35 +142,76 @@ void LinkEnd::note(const Link& link, Note::Kind what) noexcept {
 // Reads until nothing is left, and watches again.
 void LinkEnd::read_socket(Link& link) noexcept {
     LinkSlot& slot = *link.slot_;
-    const LinkState before = link.state_;
-    if (link.server_ == nullptr && before == LinkState::attaching) {
+    if (link.server_ == nullptr && link.state_ == LinkState::attaching) {
         on_client_packet(link);
-        if (slot.closing() || link.state_ == LinkState::attaching) return;
+        if (slot.closing()) return;
     }
-    bool rang = false;
     std::byte packet[sizeof(Hello)];
-    while (!slot.closing() && (link.state_ == LinkState::attaching || link.state_ == LinkState::attached)) {
+    while (!slot.closing() && link.server_ != nullptr && link.state_ == LinkState::attaching) {
         bool descriptors = false;
         const long got = receive(link, packet, sizeof(packet), descriptors);
         if (got == -EAGAIN) {
-            if (!slot.watching(socket_watch) && slot.watch_readable(socket_watch) < 0) {
-                lose(link, LinkState::lost);
-            } else if (rang) {
-                heard_by_packet(link);
-            }
+            watch_socket(link);
             return;
         }
         if (got <= 0) {
             lose(link, LinkState::lost);
             return;
         }
-        const auto size = static_cast<std::size_t>(got);
-        if (link.state_ == LinkState::attaching) {
-            on_server_packet(link, packet, size, descriptors);
-        } else if (!on_packet(link, packet, size, descriptors, rang)) {
+        on_server_packet(link, packet, static_cast<std::size_t>(got), descriptors);
+    }
+    if (!slot.closing() && link.state_ == LinkState::attached) read_packets(link);
+}
+
+// A goodbye may lie behind rings, and a peer that is dead adds none.
+void LinkEnd::read_to_end(Link& link) noexcept {
+    for (int i = 0; i < floods_max && !link.slot_->closing(); ++i) {
+        read_socket(link);
+        if (link.state_ != LinkState::attached || !link.resting_) return;
+    }
+}
+
+void LinkEnd::read_packets(Link& link) noexcept {
+    link.resting_ = false;
+    bool rang = false;
+    bool more = true;
+    std::byte packet[sizeof(Note) + 1];  // what is longer is cut, and so it is no note
+    for (int i = 0; i < packets_max && more; ++i) {
+        bool descriptors = false;
+        const long got = receive(link, packet, sizeof(packet), descriptors);
+        more = got != -EAGAIN;
+        if (!more) break;
+        if (got <= 0) {
+            lose(link, LinkState::lost);
             return;
         }
+        if (!on_packet(link, packet, static_cast<std::size_t>(got), descriptors, rang)) return;
     }
+    link.floods_ = more ? static_cast<std::uint16_t>(link.floods_ + 1) : std::uint16_t{0};
+    if (link.floods_ > floods_max) {
+        violate(link, LinkViolation::rings);
+        return;
+    }
+    const bool patient = !rang || heard_by_packet(link);
+    if (link.slot_->closing() || link.state_ != LinkState::attached) return;
+    if (more || !patient) {
+        rest(link);
+    } else {
+        watch_socket(link);
+    }
+}
+
+void LinkEnd::watch_socket(Link& link) noexcept {
+    LinkSlot& slot = *link.slot_;
+    if (!slot.watching(socket_watch) && slot.watch_readable(socket_watch) < 0) lose(link, LinkState::lost);
+}
+
+// At the next full millisecond, so that all that rest are looked at together.
+void LinkEnd::rest(Link& link) noexcept {
+    const Instant now = link.slot_->scheduler().now();
+    link.resting_ = true;
+    link.look_at_ = after(now, rest_span - Duration(to_ns(now) % rest_span.count()));
+    if (!link.slot_->timer_armed()) link.slot_->arm_timer(link.look_at_ - now);
 }
 
 bool LinkEnd::on_packet(Link& link, const std::byte* packet, std::size_t size, bool descriptors,
@@ -171,9 +222,7 @@ bool LinkEnd::on_packet(Link& link, const std::byte* packet, std::size_t size, b
     }
     if (size == sizeof(ring_packet) && link.bell_ == BellKind::packet) {
         rang = true;
-        if (link.hearings_.take(link.slot_->scheduler().now())) return true;
-        violate(link, LinkViolation::rings);
-        return false;
+        return true;
     }
     Note said{};
     if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
@@ -217,10 +266,15 @@ void LinkEnd::violate(Link& link, LinkViolation what) noexcept {
     lose(link, LinkState::lost);
 }
 
-void LinkEnd::signal(Link& link) noexcept {
+const LinkHooks* LinkEnd::hooks_of(const Link& link, void*& owner) noexcept {
     const ServerState* const server = server_of(link);
-    const LinkHooks* const hooks = server != nullptr ? &server->hooks : link.hooks_;
-    void* const owner = server != nullptr ? server->owner : link.owner_;
+    owner = server != nullptr ? server->owner : link.owner_;
+    return server != nullptr ? &server->hooks : link.hooks_;
+}
+
+void LinkEnd::signal(Link& link) noexcept {
+    void* owner = nullptr;
+    const LinkHooks* const hooks = hooks_of(link, owner);
     if (hooks != nullptr && hooks->on_signal != nullptr) hooks->on_signal(owner, link);
 }
 
@@ -282,18 +336,46 @@ void LinkEnd::ring_by_packet(Link& link) noexcept {
     if (!slot.timer_armed()) slot.arm_timer(ring_pause);
 }
 
-void LinkEnd::heard_by_packet(Link& link) noexcept {
-    if (!std::exchange(link.armed_, false)) {
+bool LinkEnd::heard_by_packet(Link& link) noexcept {
+    if (std::exchange(link.armed_, false)) {
+        ++link.bells_heard_;
+        signal(link);
+        if (link.slot_->closing() || link.state_ != LinkState::attached) return true;
+    } else {
         link.heard_early_ = true;
-        return;
     }
-    ++link.bells_heard_;
-    signal(link);
+    void* owner = nullptr;
+    const LinkHooks* const hooks = hooks_of(link, owner);
+    if (hooks == nullptr || hooks->news == nullptr) return true;
+    const std::uint32_t news = hooks->news(owner, link);
+    if (news != std::exchange(link.news_, news)) {
+        // As many again may be in vain: of those that cross with a look of ours that finds the news first.
+        link.credit_ = std::min<std::uint8_t>(credit_max, static_cast<std::uint8_t>(link.credit_ + 2));
+        return true;
+    }
+    if (link.credit_ > 0) {
+        --link.credit_;
+        return true;
+    }
+    return link.vain_.take(link.slot_->scheduler().now());
 }
 
 void LinkEnd::attached_timer(Link& link) noexcept {
+    LinkSlot& slot = *link.slot_;
     if (std::exchange(link.withheld_, false)) ring_by_packet(link);
-    if (link.armed_ && std::exchange(link.heard_early_, false)) heard_by_packet(link);
+    if (link.armed_ && std::exchange(link.heard_early_, false)) {
+        link.armed_ = false;
+        ++link.bells_heard_;
+        signal(link);
+        if (slot.closing() || link.state_ != LinkState::attached) return;
+    }
+    if (!link.resting_) return;
+    const Instant now = slot.scheduler().now();
+    if (now < link.look_at_) {
+        if (!slot.timer_armed()) slot.arm_timer(link.look_at_ - now);
+        return;
+    }
+    read_packets(link);
 }
 
 void Link::ring_bell() noexcept {

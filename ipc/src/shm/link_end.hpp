@@ -15,9 +15,10 @@ namespace weir::ipc {
 /// The watches of a link's slot. A server's own slot has its listening socket as the first.
 enum LinkWatch : unsigned { socket_watch, process_watch, bell_watch };
 
-/// How often a user that is not trusted may begin a handshake: 50 times a second, 16 at once. One costs the server more
-/// than a hundred calls do, and those that are attached wait meanwhile.
-using UserHandshakes = TokenBucket<20'000'000, 16>;
+/// How often a user that is not trusted may begin a handshake: 5 times a second, 16 at once. One costs the server more
+/// than a hundred calls do, and those that are attached wait meanwhile: at this rate too seldom to be felt at their 99th
+/// percentile, even if the user does so at several names of one process.
+using UserHandshakes = TokenBucket<200'000'000, 16>;
 
 /// The LinkServer's state, in its slot.
 struct ServerState {
@@ -48,7 +49,7 @@ struct ServerState {
     static constexpr std::size_t users_max = 3;
     std::array<std::uint32_t, users_max> users{};
     std::array<UserHandshakes, users_max> users_handshakes{};
-    TokenBucket<1'000'000, 64> connections{};  // that are taken
+    TokenBucket<4'000'000, 64> connections{};  // that are taken
     TokenBucket<1'000'000'000, 16> reports{};  // of what clients do: the log is not theirs to fill
 };
 
@@ -80,13 +81,21 @@ public:
     static void lose(Link& link, LinkState state) noexcept;
     static void close(Link& link) noexcept;
     static void read_socket(Link& link) noexcept;
+    /// Of a peer that is dead.
+    static void read_to_end(Link& link) noexcept;
     /// One packet of a link that is attached: false if it was the last one.
     static bool on_packet(Link& link, const std::byte* packet, std::size_t size, bool descriptors,
                           bool& rang) noexcept;
+    /// Reads what an attached peer sent, as much as it may at one time, and sees to the next look.
+    static void read_packets(Link& link) noexcept;
+    static void watch_socket(Link& link) noexcept;
+    /// The next look at the socket is the timer's.
+    static void rest(Link& link) noexcept;
     static void signal(Link& link) noexcept;
+    static const LinkHooks* hooks_of(const Link& link, void*& owner) noexcept;
     static void ring_by_packet(Link& link) noexcept;
-    /// Once the socket is empty: tells of the rings that were in it.
-    static void heard_by_packet(Link& link) noexcept;
+    /// Tells of the rings that were in the socket. False if they were in vain, and too many of them are.
+    static bool heard_by_packet(Link& link) noexcept;
     static void attached_timer(Link& link) noexcept;
 
     // --- at the server (link_server.cpp)

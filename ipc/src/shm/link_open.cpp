@@ -237,8 +237,14 @@ bool OpenLink::Wait::start(const Start& start) noexcept {
 void OpenLink::Wait::try_once() noexcept {
     long status = 0;
     Fd socket = connect_to_name(path_, status);
-    // Nobody there yet, or not any more; or a full backlog, which polls as ready and can only be tried again.
-    if (status == -ENOENT || status == -ECONNREFUSED || status == -EAGAIN || status == -EINPROGRESS) {
+    // A full backlog, which polls as ready and can only be tried again: soon, or others have the place that gets free.
+    if (status == -EAGAIN || status == -EINPROGRESS) {
+        pause_ = pause_first;
+        try_later();
+        return;
+    }
+    // Nobody there yet, or not any more.
+    if (status == -ENOENT || status == -ECONNREFUSED) {
         try_later();
         return;
     }

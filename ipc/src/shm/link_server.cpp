@@ -225,7 +225,8 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
             }
             const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
             // One that hangs up without an answer comes again.
-            if (!trusts(server.trust, client.uid) && !(in_time(server, client) && room_for(server, client))) {
+            const bool trusted = trusts(server.trust, client.uid);
+            if (!trusted && !(in_time(server, client) && room_for(server, client))) {
                 ++server.refused;
                 ++server.over_cap;
                 continue;
@@ -236,6 +237,7 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
             } else if (!table.closing()) {
                 refuse(server, socket.get());
             }
+            if (!trusted) break;  // the handshakes of strangers are spread over time
             continue;
         }
         if (accepted == -EAGAIN) {
@@ -329,7 +331,8 @@ void LinkEnd::sweep(ServerState& server) noexcept {
             const int process = link->slot_->fd(process_watch);
             const bool dead = process >= 0 && sys::poll_now(process, POLLIN) > 0;
             const bool spoke = sys::poll_now(link->slot_->fd(socket_watch), POLLIN | POLLRDHUP) > 0;
-            if (spoke || dead) read_socket(*link);
+            if (dead) read_to_end(*link);
+            if (spoke && !dead) read_socket(*link);
             if (dead && !link->slot_->closing()) lose(*link, LinkState::lost);
         }
         link = next;

@@ -33,6 +33,7 @@ constexpr timespec pause{.tv_sec = 0, .tv_nsec = 2'000'000};
 Result<LinkStat> ask_once(const RuntimePath& path, Instant deadline) noexcept {
     long status = 0;
     const Fd socket = connect_to_name(path, status);
+    if (status == -EAGAIN) return failure(Errc::busy, operation);  // many wait to be taken
     if (status < 0) return failure(Error::from_errno(operation, static_cast<int>(-status)));
     const Hello hello{.request = Request::stat};
     (void)sys::send(socket.get(), &hello, sizeof(hello));

@@ -68,7 +68,8 @@ const LinkHooks PublisherEnd::hooks{.on_admit = on_admit,
                                     .on_attached = on_attached,
                                     .on_signal = on_signal,
                                     .fill_stat = fill_stat,
-                                    .fill_peer_stat = fill_peer_stat};
+                                    .fill_peer_stat = fill_peer_stat,
+                                    .news = news};
 
 PublisherEnd::PublisherEnd(PublisherEnd&& other) noexcept : RingTeller() {
     take_from(other);
@@ -355,6 +356,12 @@ void PublisherEnd::on_signal(void* owner, Link& link) noexcept {
     }
     if (self.waiter_ != nullptr) self.waiter_->look_again();
     if (over) link.close();
+}
+
+// One that is not waited for has nothing to ring for once it is attached.
+std::uint32_t PublisherEnd::news(void* owner, const Link& link) noexcept {
+    const Subscription& whose = static_cast<const PublisherEnd*>(owner)->places_[link.tag()];
+    return static_cast<std::uint32_t>(whose.needs_from());
 }
 
 void PublisherEnd::fill_stat(void* owner, LinkStat& stat) noexcept {

@@ -202,6 +202,7 @@ private:
     static void fill_region(void* owner, Link& link, Bytes region) noexcept;
     static void on_attached(void* owner, Link& link) noexcept;
     static void on_signal(void* owner, Link& link) noexcept;
+    static std::uint32_t news(void* owner, const Link& link) noexcept;
     static void fill_stat(void* owner, LinkStat& stat) noexcept;
     void turn_out(Link& link) noexcept;
     void take_from(RingWriterEnd& other) noexcept;

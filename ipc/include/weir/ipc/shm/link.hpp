@@ -104,6 +104,10 @@ struct LinkHooks {
     void (*fill_stat)(void* owner, LinkStat& stat) noexcept = nullptr;
     /// The same for one attached client, before fill_stat.
     void (*fill_peer_stat)(void* owner, const Link& link, LinkPeerStat& stat) noexcept = nullptr;
+    /// A number that is another one when the peer did something since, as far as the owner has looked and believes it: a
+    /// cursor, say. It tells rings that brought news from those in vain, which are heard once a millisecond if there are
+    /// many of them. Null: none is taken to be in vain.
+    std::uint32_t (*news)(void* owner, const Link& link) noexcept = nullptr;
 };
 
 /// One attachment. Pinned in the link table; who has it as a client owns it by a LinkClient, a server's belong to its
@@ -169,9 +173,9 @@ private:
 
     static constexpr std::int64_t ring_interval_ns = 100'000;
     static constexpr std::uint32_t rings_at_once = 64;
-    // What the peer keeps to, and as much again for what lay in the socket while we did not look.
     using Rings = TokenBucket<ring_interval_ns, rings_at_once>;
-    using Hearings = TokenBucket<ring_interval_ns / 2, 4 * rings_at_once>;
+    // Of rings in vain, those that nothing has made up for.
+    using VainRings = TokenBucket<10'000'000, 32>;
 
     LinkSlot* slot_;
     Bytes own_{};  // mapped by us at the client; the owner's at the server
@@ -188,7 +192,12 @@ private:
     Instant attached_at_{};
     Credentials credentials_{};
     Rings rings_;  // of packets, as are the following
-    Hearings hearings_;
+    VainRings vain_;
+    Instant look_at_{};         // the socket, while it is not watched
+    std::uint32_t news_ = 0;    // LinkHooks::news at the last ring
+    std::uint16_t floods_ = 0;  // looks in a row that found more than they read
+    std::uint8_t credit_ = 0;   // of rings that brought news, for those in vain
+    bool resting_ = false;      // the socket is looked at by the slot's timer
     LinkViolation violation_ = LinkViolation::none;
     int bell_out_ = -1;
     BellKind bell_ = BellKind::packet;
@@ -226,7 +235,7 @@ struct LinkServerOptions {
 };
 
 /// Serves a name: admits clients, each a Link. Move-only. Takes one slot of the link table for itself and one for each
-/// client. A client that does not speak while others wait is dropped for them. Connections are taken at a rate of 1,000
+/// client. A client that does not speak while others wait is dropped for them. Connections are taken at a rate of 250
 /// a second, 64 at once, so that who only connects and leaves cannot keep the server from its work.
 class LinkServer {
 public:

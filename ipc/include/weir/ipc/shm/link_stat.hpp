@@ -23,7 +23,7 @@ enum class LinkViolation : std::uint32_t {
     none = 0,
     packet = 1,       ///< sent a packet that means nothing, or not at that time
     descriptors = 2,  ///< sent descriptors
-    rings = 3,        ///< rang more often than both sides keep to
+    rings = 3,        ///< went on ringing for nothing, however seldom it was heard
     region = 4,       ///< its region cannot be sealed, or is not what it was
     memory = 5,       ///< wrote values into its memory that are impossible
 };
