@@ -4,20 +4,20 @@
 //
 // DEED: reach, scribble, announce, ring, babble; all of them without a name. (None at all is `attach`.)
 //
-// A server of a topic, a service and two rings, an honest client of all but one ring, and a process of another user that
-// knows the source and does what it can. It attaches everywhere, again and again, and scribbles on all that it can map,
-// with nonsense and with what is nearly right; announces sleep and rings without end; never reads; says random hellos,
-// hands over odd descriptors, closes half-way and at once; tries to get write access to what it may only read; parks
-// waiters on shared words and requeues those of others.
+// A server of a topic, a service and two rings, an honest client of all but one ring, and processes of two other users
+// that know the source and do what they can. One attaches everywhere, again and again, and scribbles on all that it can
+// map, with nonsense and with what is nearly right; announces sleep and rings without end; never reads; tries to get write
+// access to what it may only read; parks waiters on shared words and requeues those of others. The other one says random
+// hellos, hands over odd descriptors, closes half-way and at once.
 //
 // The honest stream has to be unbroken: each call answered with its own answer, each sample and each record taken in its
-// turn. How long they take is measured in turns with the stranger at work and with another process in its place that only
-// computes, so that the machine is equally busy. On two cores the stranger has one and the others the other one. Prints
+// turn. How long they take is measured in turns with the strangers at work and with another process in their place that
+// only computes, so that the machine is equally busy. On two cores the strangers have one and the others the other one.
+// Prints
 //
-//     hostile: S s, strangers turned out N, lost 0; p99 of calls, samples, records beside it A, B, C us, without D, E, F us
-//
-//     hostile: each p99 is to be at most twice as long beside it: held
-//     hostile: the server took A % of its core and slept B times a second beside it, C % and D without
+//     hostile: S s, strangers turned out N, lost 0; p99 of calls, samples, records beside them A, B, C us, without D, E, F us
+//     hostile: each p99 is to be at most twice as long beside them: held
+//     hostile: the server took A % of its core and slept B times a second beside them, C % and D without
 //
 // or `missed`. Fails if something was lost, or the stranger got hold of what it must not; what a p99 is on a machine that
 // others share fails nothing.
@@ -36,6 +36,7 @@
 #include <cinttypes>
 #include <cmath>
 #include <fstream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -307,7 +308,8 @@ Task<> misuse(Scheduler& on, const Name& name, const ipc::LinkTerms& terms) {
         ipc::LinkClient client = std::move(*opened);
         const std::uint32_t manner = draw(5);
         if (manner == 0 && deeds.reach) reach_out(*client);
-        const Instant until = after(on.now(), std::chrono::milliseconds(draw(30)));
+        // To attach is what it may not do often, so mostly it makes the best of it.
+        const Instant until = after(on.now(), std::chrono::milliseconds(draw(draw(4) == 0 ? 30 : 1'000)));
         while (client->state() == LinkState::attached && on.now() < until) {
             for (int i = 0; i < 50; ++i) {
                 ledger->deeds.fetch_add(1, std::memory_order_relaxed);
@@ -376,8 +378,12 @@ Task<> be_hostile(Scheduler& on) {
     const ipc::LinkTerms ring = ipc::ring_shape_of<Numbered>(0).terms();
     WEIR_CO_CHECK(all_of(misuse(on, echo_name, service), misuse(on, echo_name, service),
                          misuse(on, topic_name, topic), misuse(on, topic_name, topic),
-                         misuse(on, prey_name, ring), babble(on, echo_name, service),
-                         babble(on, topic_name, topic), babble(on, prey_name, ring)));
+                         misuse(on, prey_name, ring)));
+}
+Task<> be_incomprehensible(Scheduler& on) {
+    WEIR_CO_CHECK(all_of(babble(on, echo_name, Echo::terms(0)),
+                         babble(on, topic_name, ipc::topic::shape_of<Numbered>().terms(0)),
+                         babble(on, prey_name, ipc::ring_shape_of<Numbered>(0).terms())));
 }
 
 // --- the run
@@ -399,8 +405,13 @@ int be_honest_all() {
     return run_task(be_honest);
 }
 int be_hostile_all() {
-    become_a_stranger();
+    become_a_stranger(stranger_uid);
     return run_task(be_hostile);
+}
+// Another user, who would spend the first one's handshakes else.
+int be_incomprehensible_all() {
+    become_a_stranger(stranger_uid - 1);
+    return run_task(be_incomprehensible);
 }
 int compute() {
     while (!ledger->enough) std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -443,11 +454,11 @@ Took took_so_far(pid_t process) {
         if (word == "voluntary_ctxt_switches:") status >> took.sleeps;
     return took;
 }
-/// `works` goes on, `rests` is stopped, and what was begun before is not counted.
-Took change(Phase phase, pid_t works, pid_t rests, pid_t server) {
+/// Some go on, others are stopped, and what was begun before is not counted.
+Took change(Phase phase, std::span<const pid_t> work, std::span<const pid_t> rest, pid_t server) {
     ledger->phase = between;
-    ::kill(rests, SIGSTOP);
-    ::kill(works, SIGCONT);
+    for (const pid_t each : rest) ::kill(each, SIGSTOP);
+    for (const pid_t each : work) ::kill(each, SIGCONT);
     pause_for(10ms);
     ledger->phase = phase;
     const Took before = took_so_far(server);
@@ -479,13 +490,13 @@ int main(int argc, char** argv) {
     while (!ledger->ready) pause_for(1ms);
     const pid_t honest = start(be_honest_all, 0);
     pause_for(100ms);
-    const pid_t stranger = start(be_hostile_all, 1);
-    const pid_t busy = start(compute, 1);
+    const std::array strangers{start(be_hostile_all, 1), start(be_incomprehensible_all, 1)};
+    const std::array busy{start(compute, 1)};
     std::array<Took, phases> of_server{};
     double phase_s = 0;
     for (; phase_s < seconds / 2; phase_s += 0.25) {
-        of_server[beside_nobody] += change(beside_nobody, busy, stranger, server);
-        of_server[beside_stranger] += change(beside_stranger, stranger, busy, server);
+        of_server[beside_nobody] += change(beside_nobody, busy, strangers, server);
+        of_server[beside_stranger] += change(beside_stranger, strangers, busy, server);
     }
     std::uint64_t turned_out = 0;
     for (const Name& name : {Name(echo_name), Name(topic_name), Name(prey_name)}) {
@@ -493,9 +504,9 @@ int main(int argc, char** argv) {
         if (stat) turned_out += stat->turned_out;
     }
     ledger->enough = true;
-    ::kill(busy, SIGCONT);
+    ::kill(busy[0], SIGCONT);
     bool good = ended_well(honest);
-    for (const pid_t each : {server, stranger, busy}) good = ended_well(each) && good;
+    for (const pid_t each : {server, strangers[0], strangers[1], busy[0]}) good = ended_well(each) && good;
 
     const std::uint64_t left = folder.count();
     bool doubled = false;
