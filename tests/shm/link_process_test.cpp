@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Attaching between two processes: deaths at each stage, users, limits.
+#include "client_by_hand.hpp"
 #include "link_fixture.hpp"
 #include "support/child.hpp"
 #include "support/skip.hpp"
@@ -13,6 +14,8 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
+#include <string>
+#include <vector>
 #include <grp.h>
 
 #include <poll.h>
@@ -426,6 +429,25 @@ TEST_CASE("a client that may map no more fails with no_memory, and the server go
 }
 
 // --- asking
+
+TEST_CASE("who asks a server that many wait for asks again, and is answered when there is room") {
+    skip_where_simulated();
+    const TemporaryDirectory temporary;
+    const auto directory = directory_of(temporary);
+    SampleServer server;
+    Peer peer([&](Scheduler& child, int fd) { return serve_and_stay(child, fd, directory, server); });
+    peer.wait_until_it_says();
+    REQUIRE(::kill(peer.pid(), SIGSTOP) == 0);
+    REQUIRE(::waitpid(peer.pid(), nullptr, WUNTRACED) == peer.pid());
+    const std::string path = temporary / "sample~link.weir";
+    std::vector<Fd> waiting;
+    do {
+        waiting.push_back(plain_client(path));
+    } while (waiting.back());
+    CHECK(code_of(ipc::ask_link_stat(directory, sample_name, 20ms)) == Errc::busy);
+    REQUIRE(::kill(peer.pid(), SIGCONT) == 0);
+    CHECK(ipc::ask_link_stat(directory, sample_name, 30s).has_value());
+}
 
 Task<> attached_and_asked(Scheduler& scheduler, const ipc::RuntimeDirectory& directory,
                           SampleServer& server) {
