@@ -95,6 +95,7 @@ enum Stream : std::size_t { calls, samples, records, streams };
 struct Ledger {
     std::atomic<std::size_t> phase{between};
     std::atomic<bool> enough{false};
+    std::atomic<bool> over{false};  // for the server: the honest client has ended
     std::atomic<bool> ready{false};
     std::atomic<std::uint64_t> lost{0};
     std::atomic<std::uint64_t> got_hold{0};  // what the stranger must not have
@@ -132,7 +133,7 @@ ipc::LinkServerOptions open_to_all() {
 }
 
 Task<> answer(Scheduler&, Echo::Server& server) {
-    while (!ledger->enough) {
+    while (!ledger->over) {
         auto call = co_await server.next().within(100ms);
         if (!call) continue;
         call->reply(**call);
@@ -143,7 +144,7 @@ Task<> publish(Scheduler& on) {
     ipc::PublisherOptions options{.depth = 4'096, .subscribers_max = 6, .link = open_to_all()};
     WEIR_CO_TRY(auto publisher, ipc::Publisher<Numbered>::create(on, topic_name, options));
     ledger->ready = true;
-    for (std::uint64_t number = 0; !ledger->enough;) {
+    for (std::uint64_t number = 0; !ledger->over;) {
         WEIR_CO_CHECK(sleep_for(500us));
         WEIR_CO_TRY(auto sample, publisher.loan());
         *sample = numbered(number++);
@@ -154,7 +155,7 @@ Task<> write_records(Scheduler& on, ipc::RingName name, bool for_stranger) {
     ipc::RingOptions options{.slots = 4'096, .link = open_to_all()};
     if (!for_stranger) options.link.mode = 0600;
     WEIR_CO_TRY(auto ring, ipc::RingWriter<Numbered>::create(on, name, options));
-    for (std::uint64_t number = 0; !ledger->enough;) {
+    for (std::uint64_t number = 0; !ledger->over;) {
         WEIR_CO_CHECK(sleep_for(500us));
         // The stranger leaves no room, or makes nonsense of it.
         auto reserved = co_await ring.reserve().within(for_stranger ? 1ms : 10s);
@@ -506,6 +507,7 @@ int main(int argc, char** argv) {
     ledger->enough = true;
     ::kill(busy[0], SIGCONT);
     bool good = ended_well(honest);
+    ledger->over = true;
     for (const pid_t each : {server, strangers[0], strangers[1], busy[0]}) good = ended_well(each) && good;
 
     const std::uint64_t left = folder.count();
