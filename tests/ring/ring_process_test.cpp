@@ -237,7 +237,7 @@ TEST_CASE(
         }
         WEIR_CO_TRY(const auto refusals, open_while_server_lacks_files(of, writer.pid(), opens, where));
         CHECK_IN_TASK((refusals.late > 0 && refusals.no_files > 0));
-        WEIR_CO_TRY(auto ring, opens(of, where));
+        WEIR_CO_TRY(auto ring, RingReader<Reading>::open(of, readings, where.opened()).within(30s));
         for (std::uint64_t i = 0; i < 10; ++i) {
             WEIR_CO_TRY(auto item, ring.next().within(30s));
             CHECK_IN_TASK(item->number == i);
