@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from boarding import boards, console, images
+from boarding import bench, boards, console, images
 from boarding.boards import Board
-from boarding.suites import BUSYBOX, ONCE, Suite, programs_beside, suites_of
+from boarding.suites import BENCH, BUSYBOX, ONCE, Suite, is_program, programs_beside, suites_of
 from testing import configurations, outcome, suites
 
 LIMIT_S = 300  # for one suite
@@ -34,7 +34,7 @@ class Boots:
 
     def build(self, board: Board, chosen: list[Suite]) -> None:
         folder = board.built().folder
-        programs = [*(suite.program for suite in chosen if suite.layer != BUSYBOX), *programs_beside(board, chosen)]
+        programs = [*(suite.program for suite in chosen if is_program(suite)), *programs_beside(board, chosen)]
         targets = sorted({str(program.relative_to(folder)) for program in programs})
         self.say(f"{board.name}: building {board.built().about}")
         configurations.compile(board.built(), *targets)
@@ -55,6 +55,9 @@ class Boots:
                 if index not in told:
                     told.add(index)
                     self.take(board, chosen[index].label, ended.of(f"{board.name}: {chosen[index].name}", limit_s))
+                    if chosen[index].layer == BENCH:
+                        for line in bench.ratios(ended.log):
+                            self.say(f"{board.name}: {line}")
 
         total_s = BOOT_S + limit_s * len(chosen) + BOOT_S
         transcript, why = console.watch(board.command(kernel, packed), limit_s + BOOT_S, total_s, noticed)

@@ -2,9 +2,9 @@
 """What a board boots: an initramfs that runs suites, or one that busybox's init brings up as a product's would."""
 import pathlib
 
-from boarding import packing
+from boarding import bench, packing
 from boarding.boards import Board
-from boarding.suites import Suite, programs_beside
+from boarding.suites import BENCH, Suite, is_program, programs_beside
 from testing import configurations
 from testing.configurations import EMULATED, ROOT
 
@@ -67,8 +67,11 @@ def of_suites(board: Board, system: pathlib.Path, chosen: list[Suite], limit_s: 
     packer = packer_of(board, archive)
     for name, path in COMMANDS.items():
         packer.add_program(system / path, f"/bin/{name}")
-    for program in [*(suite.program for suite in chosen), *programs_beside(board, chosen)]:
+    for program in [*(suite.program for suite in chosen if is_program(suite)), *programs_beside(board, chosen)]:
         packer.add_program(program, str(program))
+    for suite in chosen:
+        if suite.layer == BENCH:
+            archive.add(str(suite.program), bench.script(board.built().folder / "bench"), 0o755)
     return archive.bytes()
 
 

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""What runs on a board: the suites of a build that are programs, and a board that busybox's init brings up."""
+"""What runs on a board: the suites of a build that are programs, benchmarks, and a board that busybox's init brings up."""
 import dataclasses
 import json
 import pathlib
 
+from boarding import bench
 from boarding.boards import Board
 from testing import configurations
 
 ONCE = "once"
 LABELS = {"epoll": "epoll", "io_uring": "uring", "": ONCE}
 BUSYBOX = "busybox init"
+BENCH = "bench"
 # Programs that a suite starts, or the folder that holds them.
 BESIDE = {
     "shm": ("tests/shm/foreign_semaphore_peer",),
     "leak_detection": ("examples/leak_detection/",),
+    BENCH: tuple(f"bench/{program}" for program in sorted(bench.programs())),
     BUSYBOX: ("examples/leak_detection/weir-leak-", "examples/service_", "tools/weir/weir"),
 }
 
@@ -43,7 +46,14 @@ def suites_of(board: Board) -> list[Suite]:
         is_program = len(test["cmd"]) == 1 and program.is_relative_to(folder)
         if is_program and test["env"].get("WEIR_BACKEND") != "simulated":
             found.append(Suite(test["name"], test["name"].split(" on ")[0], program, test["env"]))
+    if any(target["name"] == "benchmarks" for target in introspect("targets", folder)):
+        found.append(Suite(BENCH, BENCH, pathlib.Path("/board/bench"), {}))
     return [*found, Suite(BUSYBOX, BUSYBOX, pathlib.Path(), {})]
+
+
+def is_program(suite: Suite) -> bool:
+    """One of the build's own."""
+    return suite.layer not in (BENCH, BUSYBOX)
 
 
 def programs_beside(board: Board, chosen: list[Suite]) -> list[pathlib.Path]:

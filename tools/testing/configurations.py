@@ -74,7 +74,7 @@ CONFIGURATIONS = {
         Configuration(
             "aarch64",
             "64-bit ARM under user-mode emulation",
-            options=STRICT + ("-Ddebug=false",),
+            options=STRICT + ("-Ddebug=false", "-Dbench=true"),
             triplet="aarch64-linux-gnu",
             purposes=("build", "tests", "arm"),
             slowness=5,
@@ -83,7 +83,7 @@ CONFIGURATIONS = {
         Configuration(
             "armhf",
             "32-bit ARM with 64-bit time_t under user-mode emulation",
-            options=STRICT + ("-Ddebug=false",),
+            options=STRICT + ("-Ddebug=false", "-Dbench=true"),
             triplet="arm-linux-gnueabihf",
             purposes=("build", "tests", "arm"),
             slowness=5,
