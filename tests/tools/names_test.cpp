@@ -283,15 +283,20 @@ TEST_CASE("ls shows a name that we may not ask as denied, with its owner") {
     CHECK(words(printed.line("private")) == Words{"private", "-", "denied", "-", "0", "-"});
 }
 
-TEST_CASE("ls prints nothing where no server ever was") {
+TEST_CASE("ls prints nothing where no server ever was, and says where it looked if there is no such place") {
     const Place place;
     const Printed empty;
-    CHECK(weir::tool::list(empty.file()) == 0);
+    const Printed no_errors;
+    CHECK(weir::tool::list(empty.file(), no_errors.file()) == 0);
     CHECK(empty.lines().empty());
+    CHECK(no_errors.lines().empty());
     ::setenv("WEIR_RUNTIME_DIR", "/tmp/weir-tools-there-is-no-such-place", 1);
     const Printed absent;
-    CHECK(weir::tool::list(absent.file()) == 0);
+    const Printed told;
+    CHECK(weir::tool::list(absent.file(), told.file()) == 0);
     CHECK(absent.lines().empty());
+    CHECK(told.line("weir: there is no /tmp/weir-tools-there-is-no-such-place (").find("WEIR_RUNTIME_DIR") !=
+          std::string::npos);
 }
 
 TEST_CASE("stat shows sizes, counters and each peer") {

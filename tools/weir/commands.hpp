@@ -19,8 +19,8 @@ namespace weir::tool {
 int doctor(std::FILE* out) noexcept;
 
 /// What is alive, or was, in the runtime directory: a line for each name, below a head; nothing if there is none. 0, or
-/// 1 and a sentence on standard error where the directory cannot be looked at.
-int list(std::FILE* out) noexcept;
+/// 1 where the directory cannot be looked at. `errors` gets a sentence then, and where there is no directory.
+int list(std::FILE* out, std::FILE* errors = stderr) noexcept;
 
 struct StatOptions {
     std::uint64_t every_ns = 0;  ///< 0: everything once; else a line of rates each so often

@@ -123,7 +123,7 @@ void look_at_calls(Findings& say) {
     look_at_needed(say, "pidfd_open", probe_pidfd(),
                    "Process does not work, and a peer's end is learned from its socket alone");
     look_at_optional(say, "close_range", probe_close_range(),
-                     "descriptors of ours without close-on-exec reach spawned children");
+                     "/proc tells which descriptors a spawned child must not have");
     look_at_needed(say, "memfd", probe_memfd(), "shared memory does not work");
     look_at_needed(say, "memfd seals", probe_memfd_seals(), "shared memory does not work");
     look_at_needed(say, "message queues", probe_message_queues(), "MessageQueue does not work");

@@ -17,14 +17,19 @@ void print_error(const Error& error) {
 
 }  // namespace
 
-int list(std::FILE* out) noexcept {
+int list(std::FILE* out, std::FILE* errors) noexcept {
     const auto directory = ipc::RuntimeDirectory::find();
     if (!directory) {
         print_error(directory.error());
         return 1;
     }
     const auto names = look_around(*directory);
-    if (!names && names.error() == Errc::not_found) return 0;  // no server ever was
+    if (!names && names.error() == Errc::not_found) {
+        // No server ever was, or it was told another place than we are.
+        std::fprintf(errors, "weir: there is no %s (%.*s)\n", directory->c_str(),
+                     static_cast<int>(directory->reason().size()), directory->reason().data());
+        return 0;
+    }
     if (!names) {
         print_error(names.error());
         return 1;
