@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -126,6 +127,11 @@ struct SocketEnds {
     Fd ours;
     Fd theirs;
 };
+
+/// Writes all of it at once; there is room.
+inline void put(const Fd& fd, std::string_view text) {
+    REQUIRE(::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+}
 
 /// Writes until nothing fits any more; returns how many bytes did.
 inline std::size_t fill(const Fd& fd) {
