@@ -3,15 +3,12 @@
 
 #include <weir/ipc/ring/byte_ring.hpp>
 
+#include "reading.hpp"
+
 #include "io/temporary_directory.hpp"
 
 namespace weir::test {
 
-struct Reading {
-    std::uint64_t number;
-    std::int32_t value;
-    std::uint32_t sensor;
-};
 inline constexpr ipc::RingName readings{"test/readings"};
 
 /// A runtime directory of its own for one test.
