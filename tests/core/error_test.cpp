@@ -69,6 +69,9 @@ TEST_CASE("a message contains the numbers that its code gives a meaning") {
           "line: more arrived than fits (1000, limit 512)");
     CHECK(message({.code = Errc::in_use, .operation = "lock", .a = 4711}) ==
           "lock: already in use (by process 4711)");
+    CHECK(message({.code = Errc::denied, .operation = "link open", .a = 1000}) ==
+          "link open: permission denied (user 1000)");
+    CHECK(message({.code = Errc::invalid, .operation = "depth", .a = 3}) == "depth: invalid argument (3)");
     CHECK(message({.code = Errc::stuck, .operation = "run_main", .a = 3}) ==
           "run_main: the stopped program does not end (3 tasks live)");
     CHECK(message({.code = Errc::too_large, .a = UINT64_MAX, .b = UINT64_MAX}) ==
@@ -83,7 +86,11 @@ TEST_CASE("a broken peer is told in words") {
 TEST_CASE("numbers that are not known are left out") {
     CHECK(message({.code = Errc::in_use, .operation = "lock"}) == "lock: already in use");
     CHECK(message({.code = Errc::too_large, .operation = "send"}) == "send: too large");
+    CHECK(message({.code = Errc::mismatch, .operation = "open"}) == "open: made differently");
     CHECK(message({.code = Errc::timed_out, .operation = "x", .a = 5, .b = 6}) == "x: timed out");
+    // Bytes that had moved when the kernel refused.
+    CHECK(message({.code = Errc::denied, .system_errno = EPERM, .operation = "write", .a = 5}) ==
+          message({.code = Errc::denied, .system_errno = EPERM, .operation = "write"}));
 }
 
 TEST_CASE("a message ends with the errno where there is one") {

@@ -59,6 +59,7 @@ void add_numbers(Line& line, const Error& error) {
             line.add_number(", limit ", error.b, ")");
             return;
         case Errc::mismatch:
+            if (error.a == error.b) return;  // what differs is no number
             line.add_number(" (", error.a, " here");
             line.add_number(", ", error.b, " there)");
             return;
@@ -73,6 +74,12 @@ void add_numbers(Line& line, const Error& error) {
         case Errc::in_use:
             if (error.a != 0) line.add_number(" (by process ", error.a, ")");
             return;
+        case Errc::denied:
+        case Errc::invalid:
+            // With an errno they are the kernel's, and the number is of a transfer.
+            if (error.system_errno != 0 || error.a == 0) return;
+            line.add_number(error.code == Errc::denied ? " (user " : " (", error.a, ")");
+            return;
         case Errc::cancelled:
         case Errc::timed_out:
         case Errc::ended:
@@ -80,10 +87,8 @@ void add_numbers(Line& line, const Error& error) {
         case Errc::refused:
         case Errc::unreachable:
         case Errc::not_found:
-        case Errc::denied:
         case Errc::busy:
         case Errc::would_block:
-        case Errc::invalid:
         case Errc::no_files:
         case Errc::no_memory:
         case Errc::no_reader:

@@ -25,10 +25,10 @@ enum class Errc : std::uint16_t {
     unreachable,  ///< no way there: no route, the network or host is down, or nobody answered
     not_found,    ///< no such file, name, process or local address
     in_use,       ///< another process holds it; a = its pid where it is known
-    denied,       ///< permissions forbid it
+    denied,       ///< permissions forbid it; a = the user in the way, where no errno says so
     busy,         ///< another task already waits on this direction of the object
     would_block,  ///< it cannot be done now, and waiting was not asked for
-    invalid,      ///< an argument makes no sense
+    invalid,      ///< an argument makes no sense; a = what it was, where it is a number
     too_large,    ///< a = size asked for, b = limit
     no_frame,  ///< the frame pool has no room; a = what Budget::frame_bytes would have to be, b = what it is
     no_stack,  ///< awaits are nested too deeply; a = bytes of stack that this one would take, b = Budget::stack_bytes
@@ -37,7 +37,7 @@ enum class Errc : std::uint16_t {
     no_link,        ///< the link table is full; b = Budget::links
     no_place,       ///< all places of something bounded are taken: clients, calls; b = how many there are
     no_files,       ///< the process or the system has no file descriptor left
-    no_memory,      ///< the kernel has no memory for it
+    no_memory,      ///< the kernel has no memory for it; a = bytes asked for, of shared or private memory
     no_reader,      ///< a FIFO that nobody reads
     wrong_kind,     ///< the adopted descriptor is of another kind
     not_pollable,   ///< the kernel cannot wait on this descriptor (a regular file)
@@ -45,7 +45,7 @@ enum class Errc : std::uint16_t {
     closed,         ///< the handle or channel was closed
     stalled,        ///< nothing can ever wake the remaining tasks (simulated backend)
     overflow,       ///< more arrived than a bounded place can hold; a = size, b = limit
-    mismatch,       ///< what is there was made differently; a = what we want, b = what it has
+    mismatch,       ///< what is there was made differently; a = ours, b = theirs, equal where it is no number
     corrupt,        ///< the peer wrote into shared memory what it must not
     rejected,       ///< the server of a call said no; a = the status that it gave, 0 if it let the call drop
     stuck,          ///< a stopped program did not end within Budget::grace_ms; a = live tasks
