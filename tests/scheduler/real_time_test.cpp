@@ -141,7 +141,7 @@ TEST_CASE("memory in real time that we have no right to lock is an error that na
 TEST_CASE("options of real time that make no sense are an error before the program begins") {
     const auto priority = end_of({.fifo_priority = 100});
     CHECK(priority.exit_status == 1);
-    CHECK(priority.errors == "RealTimeOptions::fifo_priority, which is at most 99: invalid argument\n");
+    CHECK(priority.errors == "RealTimeOptions::fifo_priority, which is at most 99: invalid argument (100)\n");
     const std::uint64_t all = allowed_processors();
     if (all >> 63 != 0) weir::test::skip("has 64 processors: none is certainly absent");
     const auto nowhere = end_of({.processors = std::uint64_t{1} << 63});

@@ -90,7 +90,7 @@ Result<void> RuntimeDirectory::make(mode_t mode) const noexcept {
     if (!S_ISDIR(status.st_mode))
         return failure(Errc::invalid, "runtime directory, where something else lies");
     if (status.st_uid != ::geteuid() && status.st_uid != 0) {
-        return failure(Errc::denied, "runtime directory, which belongs to another user");
+        return failure(Errc::denied, "runtime directory, which belongs to another user", status.st_uid);
     }
     if ((status.st_mode & 0022 & ~mode) != 0) {
         return failure(Errc::denied, "runtime directory, to which others may write");

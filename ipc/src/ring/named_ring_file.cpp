@@ -300,9 +300,10 @@ Result<RuntimePath> path_in(const RuntimeDirectory* directory, const Name& name)
 }
 
 Result<void> shape_is_possible(const RingShape& shape) noexcept {
-    if (!std::has_single_bit(shape.units)) return failure(Errc::invalid, "named ring open, its depth");
+    if (!std::has_single_bit(shape.units))
+        return failure(Errc::invalid, "named ring open, whose depth is no power of two", shape.units);
     if (shape.bytes() < ring::ring_bytes_min && shape.record_size == 0)
-        return failure(Errc::invalid, "named ring open, its size");
+        return failure(Errc::invalid, "named ring open, of less than 64 bytes", shape.bytes());
     if (shape.bytes() > ring::ring_bytes_max)
         return failure(Errc::too_large, opening, shape.bytes(), ring::ring_bytes_max);
     return {};

@@ -103,9 +103,9 @@ ring::Words<ring::MachineAtomics>& RingWriterEnd::stand_in() const noexcept {
 Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const RingShape& shape,
                                    const LinkServerOptions& options) noexcept {
     if (!std::has_single_bit(shape.units))
-        return failure(Errc::invalid, "ring create, whose depth is no power of two");
+        return failure(Errc::invalid, "ring create, whose depth is no power of two", shape.units);
     if (shape.bytes() < ring::ring_bytes_min && shape.record_size == 0)
-        return failure(Errc::invalid, "ring create, of less than 64 bytes");
+        return failure(Errc::invalid, "ring create, of less than 64 bytes", shape.bytes());
     if (shape.bytes() > ring::ring_bytes_max)
         return failure(Errc::too_large, "ring create", shape.bytes(), ring::ring_bytes_max);
     WEIR_TRY(region_, Region::create(data_offset + static_cast<std::size_t>(shape.bytes()), "weir-ring"));

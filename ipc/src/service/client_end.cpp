@@ -42,14 +42,14 @@ Result<Shape> shape_of(const Link& link, const Records& records) noexcept {
     Head head;
     copy_from_peer(static_cast<std::byte*>(static_cast<void*>(&head)), link.peer().data(), sizeof(head));
     const std::uint64_t calls_max = link.terms().depth;
-    if (calls_max > calls_max_most) return differs(calls_max_most, calls_max);
+    if (calls_max == 0 || calls_max > calls_max_most) return differs(calls_max_most, calls_max);
     if (head.reply_size != records.reply_size) return differs(records.reply_size, head.reply_size);
     const Shape shape{.calls_max = static_cast<std::uint32_t>(calls_max),
                       .window = head.window,
                       .request_size = records.request_size,
                       .reply_size = records.reply_size,
                       .alignment = records.alignment};
-    if (!shape.possible()) return differs(window_most, head.window);
+    if (!shape.window_possible()) return differs(window_most, head.window);
     if (link.peer().size() != shape.server_bytes()) return differs(shape.server_bytes(), link.peer().size());
     if (link.own().size() != shape.client_bytes()) return differs(shape.client_bytes(), link.own().size());
     return shape;

@@ -65,8 +65,11 @@ const LinkHooks ServerEnd::hooks{.on_admit = on_admit,
 Result<ServerEnd*> ServerEnd::create(Scheduler& scheduler, const Name& name, const Shape& shape, Valid valid,
                                      const LinkTerms& terms, const ServiceOptions& options) noexcept {
     const std::uint32_t clients_max = options.clients_max;
-    if (!shape.possible() || clients_max == 0 || clients_max > clients_max_most)
-        return failure(Errc::invalid, "service create, its bounds");
+    if (clients_max == 0 || clients_max > clients_max_most)
+        return failure(Errc::invalid, "service create, its clients_max", clients_max);
+    if (!shape.calls_possible())
+        return failure(Errc::invalid, "service create, its calls_max", shape.calls_max);
+    if (!shape.window_possible()) return failure(Errc::invalid, "service create, its window", shape.window);
     const Layout layout = layout_of(shape, clients_max);
     const std::uint64_t largest = std::max({layout.size, shape.client_bytes(), shape.server_bytes()});
     if (largest > memory_max) return failure(Errc::too_large, creating, largest, memory_max);

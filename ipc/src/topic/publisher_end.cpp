@@ -26,14 +26,17 @@ constexpr std::uint64_t no_limit = ~std::uint64_t{0};
 /// The facts of a topic with these options, or why there can be none.
 Result<topic::TopicFacts> facts_of(const topic::SampleShape& shape,
                                    const PublisherOptions& options) noexcept {
-    const auto wrong = [](const char* what) { return failure(Errc::invalid, what); };
+    const auto wrong = [](const char* what, std::uint64_t number) {
+        return failure(Errc::invalid, what, number);
+    };
     if (!std::has_single_bit(options.depth) || options.depth > topic::depth_max)
-        return wrong("topic create, its depth");
-    if (options.loans == 0 || options.loans > topic::loans_limit) return wrong("topic create, its loans");
+        return wrong("topic create, its depth", options.depth);
+    if (options.loans == 0 || options.loans > topic::loans_limit)
+        return wrong("topic create, its loans", options.loans);
     if (options.subscribers_max == 0 || options.subscribers_max > topic::subscribers_limit)
-        return wrong("topic create, its subscribers");
+        return wrong("topic create, its subscribers_max", options.subscribers_max);
     if (options.subscriber_loans == 0 || options.subscriber_loans > topic::pins_max)
-        return wrong("topic create, its subscribers' loans");
+        return wrong("topic create, its subscriber_loans", options.subscriber_loans);
     const std::uint64_t stride = shape.stride();
     // Linked, being filled, pinned, and what makes scans rare. Those pinned are never more than this, so whoever wants
     // to fill a slot finds one, whatever subscribers write.

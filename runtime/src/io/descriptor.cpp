@@ -66,8 +66,10 @@ Result<void> set_line(int fd, const SerialOptions& options) noexcept {
         if (known.baud == options.baud) rate = &known;
     }
     if (rate == nullptr) return failure(Errc::invalid, "serial port open, baud", options.baud);
-    if (options.data_bits < 5 || options.data_bits > 8 || options.stop_bits < 1 || options.stop_bits > 2)
-        return failure(Errc::invalid, "serial port open, data or stop bits");
+    if (options.data_bits < 5 || options.data_bits > 8)
+        return failure(Errc::invalid, "serial port open, data bits", options.data_bits);
+    if (options.stop_bits < 1 || options.stop_bits > 2)
+        return failure(Errc::invalid, "serial port open, stop bits", options.stop_bits);
     termios line{};
     if (::tcgetattr(fd, &line) < 0) return failure(Error::from_errno(operation, errno));
     ::cfmakeraw(&line);

@@ -5,6 +5,7 @@
 
 #include "sys/spawn.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -125,7 +126,10 @@ Result<Process> Process::spawn(const SpawnOptions& options) noexcept {
                        moves.size() - count);
     }
     for (const PassedFd& passed : options.descriptors) {
-        if (passed.to < 3) return failure(Errc::invalid, "spawn, a passed descriptor below 3");
+        if (passed.to < 3) {
+            return failure(Errc::invalid, "spawn, a passed descriptor below 3",
+                           static_cast<std::uint64_t>(std::max(passed.to, 0)));
+        }
         moves[count++] = {passed.from, passed.to};
     }
     const sys::SpawnPlan plan{

@@ -4,6 +4,7 @@
 // close unblocks what the first had blocked.
 #include "weir/io/signal.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sys/signalfd.h>
@@ -26,7 +27,7 @@ Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept 
     for (const int signal : signals) {
         // The kernel would leave these two out silently.
         if (signal == SIGKILL || signal == SIGSTOP || ::sigaddset(&wanted, signal) < 0) {
-            return failure(Errc::invalid, "signal block");
+            return failure(Errc::invalid, "signal block", static_cast<std::uint64_t>(std::max(signal, 0)));
         }
     }
     Fd fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));

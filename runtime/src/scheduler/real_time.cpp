@@ -53,7 +53,8 @@ Result<void> use_fifo(std::uint8_t priority) noexcept {
 
 Result<void> become_real_time(const RealTimeOptions& options) noexcept {
     if (options.fifo_priority > 99) {
-        return failure(Errc::invalid, "RealTimeOptions::fifo_priority, which is at most 99");
+        return failure(Errc::invalid, "RealTimeOptions::fifo_priority, which is at most 99",
+                       options.fifo_priority);
     }
     if (options.processors != 0) {
         const auto used = use_processors(options.processors);

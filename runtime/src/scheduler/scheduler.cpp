@@ -102,7 +102,8 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         }
     }
     if (!TimerWheel::takes(budget_.timer_slots)) {
-        return failure(Errc::invalid, "Budget::timer_slots, not a power of two from 16 to 65,536");
+        return failure(Errc::invalid, "Budget::timer_slots, not a power of two from 16 to 65,536",
+                       budget_.timer_slots);
     }
     if (options.environment && recorder_ == nullptr) {
         WEIR_TRY(recorder_, BudgetRecorder::begin_where_asked(*this));

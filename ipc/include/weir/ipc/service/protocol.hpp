@@ -76,8 +76,11 @@ struct Shape {
     std::uint32_t reply_size = 0;
     std::uint32_t alignment = 8;  ///< of both, at least 8, at most a cache line
 
-    [[nodiscard]] constexpr bool possible() const noexcept {
-        return calls_max >= 1 && calls_max <= calls_max_most && window >= 1 && window <= window_most;
+    [[nodiscard]] constexpr bool calls_possible() const noexcept {
+        return calls_max >= 1 && calls_max <= calls_max_most;
+    }
+    [[nodiscard]] constexpr bool window_possible() const noexcept {
+        return window >= 1 && window <= window_most;
     }
     [[nodiscard]] constexpr std::size_t request_stride() const noexcept { return padded(request_size); }
     [[nodiscard]] constexpr std::size_t reply_stride() const noexcept { return padded(reply_size); }
