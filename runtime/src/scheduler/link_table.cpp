@@ -18,11 +18,7 @@ LinkSlot::LinkSlot() noexcept : Timer(fired) {
 void LinkSlot::set_fd(unsigned watch, Fd fd) noexcept {
     DescriptorEntry& entry = table_->entry_of(*this, watch);
     WEIR_ASSERT(entry.fd < 0 && fd);
-    entry.fd = fd.release();
-    ++entry.generation;
-    entry.nonblocking = true;
-    entry.armed = 0;
-    entry.untried = 0;
+    entry.begin(fd.release(), true);
     watches_[watch].entry = &entry;
 }
 
