@@ -15,16 +15,14 @@ namespace {
 // A descriptor that was inherited in blocking mode is left so, since the mode belongs to everyone who shares it.
 // Then a poll says whether the call would wait; a write of up to PIPE_BUF bytes does not after POLLOUT.
 long gate(const DescriptorEntry& entry, short events) noexcept {
+    if (entry.nonblocking) return 0;
     const long seen = sys::poll_now(entry.fd, events);
     return seen == 0 ? -EAGAIN : seen < 0 ? seen : 0;
 }
 
 long attempt_read(const Operation& operation) noexcept {
     const DescriptorEntry& entry = *operation.entry;
-    if (!entry.nonblocking) {
-        const long gated = gate(entry, POLLIN);
-        if (gated < 0) return gated;
-    }
+    if (const long gated = gate(entry, POLLIN); gated < 0) return gated;
     return sys::read(entry.fd, operation.data, operation.size);
 }
 
@@ -39,37 +37,27 @@ long attempt_fifo_read(const Operation& operation) noexcept {
 
 long attempt_write(const Operation& operation) noexcept {
     const DescriptorEntry& entry = *operation.entry;
-    if (entry.nonblocking) return sys::write(entry.fd, operation.data, operation.size);
-    const long gated = gate(entry, POLLOUT);
-    if (gated < 0) return gated;
-    return sys::write(entry.fd, operation.data, std::min<std::size_t>(operation.size, PIPE_BUF));
+    if (const long gated = gate(entry, POLLOUT); gated < 0) return gated;
+    const std::size_t size_max = entry.nonblocking ? operation.size : PIPE_BUF;
+    return sys::write(entry.fd, operation.data, std::min(operation.size, size_max));
 }
 
 long attempt_accept(const Operation& operation) noexcept {
     const DescriptorEntry& entry = *operation.entry;
-    if (!entry.nonblocking) {
-        const long gated = gate(entry, POLLIN);
-        if (gated < 0) return gated;
-    }
+    if (const long gated = gate(entry, POLLIN); gated < 0) return gated;
     return sys::accept(entry.fd);
 }
 
 long attempt_queue_receive(const Operation& operation) noexcept {
     const DescriptorEntry& entry = *operation.entry;
-    if (!entry.nonblocking) {
-        const long gated = gate(entry, POLLIN);
-        if (gated < 0) return gated;
-    }
+    if (const long gated = gate(entry, POLLIN); gated < 0) return gated;
     auto& message = *static_cast<QueueMessage*>(operation.data);
     return sys::queue_receive(entry.fd, message.bytes, message.size, message.priority);
 }
 
 long attempt_queue_send(const Operation& operation) noexcept {
     const DescriptorEntry& entry = *operation.entry;
-    if (!entry.nonblocking) {
-        const long gated = gate(entry, POLLOUT);
-        if (gated < 0) return gated;
-    }
+    if (const long gated = gate(entry, POLLOUT); gated < 0) return gated;
     const auto& message = *static_cast<const QueueMessage*>(operation.data);
     return sys::queue_send(entry.fd, message.bytes, message.size, message.priority);
 }
