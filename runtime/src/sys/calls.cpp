@@ -2,7 +2,6 @@
 #include "sys/calls.hpp"
 
 #include "weir/sys/faults.hpp"
-#include "weir/sys/fd.hpp"
 #include "weir/sys/message.hpp"
 
 #include <algorithm>
@@ -12,17 +11,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <utility>
 
-namespace weir {
-
-void Fd::close() noexcept {
-    if (fd_ < 0) return;
-    const int saved = errno;
-    ::close(std::exchange(fd_, -1));
-    errno = saved;
-}
-
-namespace sys {
+namespace weir::sys {
 namespace {
 
 thread_local Faults* installed = nullptr;
@@ -44,10 +35,7 @@ long attempt(Call call, int fd, std::size_t size, F&& make) noexcept {
     }
 }
 
-}  // namespace
-
 // accept(2) also reports what became of a connection on the network before it was taken.
-namespace {
 bool belongs_to_lost_peer(long result) noexcept {
     switch (-result) {
         case ECONNABORTED:
@@ -61,6 +49,7 @@ bool belongs_to_lost_peer(long result) noexcept {
         default: return false;
     }
 }
+
 }  // namespace
 
 Faults* install_faults(Faults* faults) noexcept {
@@ -195,5 +184,4 @@ long set_nonblocking(int fd) noexcept {
     return ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
 }
 
-}  // namespace sys
-}  // namespace weir
+}  // namespace weir::sys
