@@ -159,9 +159,7 @@ Result<void> ForeignSemaphoreAcquire::Wait::take() noexcept {
         semaphore_.served_ = nullptr;
         semaphore_.set_wanted(false);
     }
-    const auto got = outcome();
-    if (!got) return failure(got.error());
-    return {};
+    return completion();
 }
 
 }  // namespace weir::ipc

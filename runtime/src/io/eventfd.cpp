@@ -66,9 +66,7 @@ EventFdWrite::Wait::Wait(EventFdWrite&& write) noexcept
 }
 
 Result<void> EventFdWrite::Wait::take() noexcept {
-    const auto got = outcome();
-    if (!got) return failure(got.error());
-    return {};
+    return completion();
 }
 
 }  // namespace weir

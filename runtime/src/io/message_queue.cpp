@@ -255,9 +255,7 @@ bool QueueSend::Wait::start(const Start& start) noexcept {
 }
 
 Result<void> QueueSend::Wait::take() noexcept {
-    const auto got = outcome();
-    if (!got) return failure(got.error());
-    return {};
+    return completion();
 }
 
 }  // namespace weir

@@ -45,9 +45,7 @@ Result<void> ForeignReadiness::Wait::take() noexcept {
         scheduler_->backend().forget(*entry);
         scheduler_->descriptors().give_back(*entry);
     }
-    const auto got = outcome();
-    if (!got) return failure(got.error());
-    return {};
+    return completion();
 }
 
 }  // namespace weir

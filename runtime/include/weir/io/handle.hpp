@@ -102,6 +102,12 @@ protected:
     bool submit_on(DescriptorEntry& bound, const Start& start) noexcept;
     /// What came of it; an error has the name of the Kind. `moved` is put into it: bytes moved before it.
     [[nodiscard]] Result<std::size_t> outcome(std::uint64_t moved = 0) const noexcept;
+    /// The same without the number, for what is done as a whole.
+    [[nodiscard]] Result<void> completion(std::uint64_t moved = 0) const noexcept {
+        const auto came = outcome(moved);
+        if (!came) return failure(came.error());
+        return {};
+    }
     [[nodiscard]] static Scheduler& scheduler_of(const Start& start) noexcept {
         return static_cast<Scheduler&>(start.context);  // every Context is a Scheduler
     }
@@ -172,11 +178,7 @@ public:
                             readiness.verb_),
               handle_(*readiness.handle_) {}
         bool start(const Start& start) noexcept { return start_on(handle_, start); }
-        Result<void> take() noexcept {
-            const auto got = outcome();
-            if (!got) return failure(got.error());
-            return {};
-        }
+        Result<void> take() noexcept { return completion(); }
 
     private:
         static constexpr Pending::Kind readable{"readable", &visit_fd};

@@ -148,11 +148,7 @@ public:
         explicit Wait(WriteAll&& write) noexcept
             : WholeTransferWait(*write.handle_, *write.verbs_->writing, write.verbs_->write,
                                 const_cast<std::byte*>(write.bytes_.data()), write.bytes_.size()) {}
-        Result<void> take() noexcept {
-            const auto got = outcome(moved());
-            if (!got) return failure(got.error());
-            return {};
-        }
+        Result<void> take() noexcept { return completion(moved()); }
     };
 
 private:

@@ -90,11 +90,7 @@ public:
             size = semaphore_.token_size();
         }
         bool start(const Start& start) noexcept { return start_on(semaphore_, start); }
-        Result<void> take() noexcept {
-            const auto got = outcome();
-            if (!got) return failure(got.error());
-            return {};
-        }
+        Result<void> take() noexcept { return completion(); }
 
     private:
         static constexpr Pending::Kind kind{"shared semaphore acquire", &visit_fd};
