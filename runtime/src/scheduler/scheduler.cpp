@@ -227,7 +227,7 @@ void Scheduler::request_stop() noexcept {
 
 Instant Scheduler::time_of_turn() const noexcept {
     if (simulated_) return *backend_->clock();
-    // Timers and patience want it exact. Without them it only tells since when a task waits.
+    // Timers and a grace period want it exact. Without them it only tells since when a task waits.
     if (timers.count() > 0 || stopping_since() != never) return MonotonicClock::now();
     return std::max(turn_time, MonotonicClock::recent());
 }
@@ -239,7 +239,7 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
     run_items();
     while (!turn_ends_.empty()) static_cast<TurnEnd&>(turn_ends_.pop_front()).run();
     if (root_->item.done) return {};
-    if (turn_time >= patience_ends()) on_stuck();
+    if (turn_time >= grace_ends()) on_stuck();
     if (!watches_.empty()) {
         look_at_watches();
         if (may_wait && ready.empty()) spin();
@@ -322,13 +322,13 @@ void Scheduler::run_item_timed(ReadyItem& item) noexcept {
 }
 
 // Asked in every turn: a stopped program may also hang by never waiting.
-Instant Scheduler::patience_ends() const noexcept {
+Instant Scheduler::grace_ends() const noexcept {
     if (stopping_since() == never || !exits_when_stuck_ || budget_.grace_ms == 0) return never;
     return after(stopping_since(), std::chrono::milliseconds(budget_.grace_ms));
 }
 
 Instant Scheduler::wait_until() const noexcept {
-    return std::min(timers.next(), patience_ends());
+    return std::min(timers.next(), grace_ends());
 }
 
 void Scheduler::on_stuck() noexcept {

@@ -2,7 +2,7 @@
 //
 // Parts of the program that stop.
 //
-// A program whose root task awaits a group or a combinator stops when that does: from then on run_main's patience is
+// A program whose root task awaits a group or a combinator stops when that does: from then on Budget::grace_ms is
 // counted. Such parts may lie side by side or within each other, so the context counts them.
 #pragma once
 

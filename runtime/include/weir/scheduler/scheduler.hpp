@@ -209,7 +209,7 @@ private:
     void spin() noexcept;
     void tell_watches_of_sleep() noexcept;
     void run_item_timed(ReadyItem& item) noexcept;
-    [[nodiscard]] Instant patience_ends() const noexcept;
+    [[nodiscard]] Instant grace_ends() const noexcept;
     [[nodiscard]] Instant wait_until() const noexcept;
     void finish_root() noexcept;
     void close_links() noexcept;
