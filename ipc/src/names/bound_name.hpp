@@ -25,8 +25,9 @@ struct BoundName {
     Fd listener;  ///< seqpacket, close-on-exec, non-blocking
 };
 
-/// Takes the lock, binds, listens, and puts the socket in place of what a killed server left. Errors: in_use (the holder's pid in Error::a),
-/// denied, not_found (no such directory), invalid (something that is no socket lies there), no_files.
+/// Takes the lock, binds, listens, and puts the socket in place of what a killed server left. Errors: in_use (the
+/// holder's pid in Error::a), denied, not_found (no such directory), invalid (something that is no socket lies there),
+/// no_files.
 Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& options) noexcept;
 
 /// Removes path and lock; the lock itself goes with its descriptor.

@@ -48,8 +48,8 @@ public:
     Group& operator=(const Group&) = delete;
 
     /// Queues the child to be started; if the group is stopped before that it is dropped unstarted. Errc::no_group_slot
-    /// when full, no_frame or too_large for a hollow task, cancelled when the group is stopping or over: the task is dropped then,
-    /// with all it was given.
+    /// when full, no_frame or too_large for a hollow task, cancelled when the group is stopping or over: the task is
+    /// dropped then, with all it was given.
     Result<void> spawn(Task<> child, Priority priority = Priority::normal) noexcept;
 
     /// Asks the body and all children to stop.

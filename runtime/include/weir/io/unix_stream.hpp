@@ -20,9 +20,10 @@ public:
     UnixStream() noexcept = default;
     explicit UnixStream(Fd fd) noexcept : StreamSocket(std::move(fd)) {}
 
-    /// Connects to the listener at `path`. While its backlog is full it tries again until the deadline, and
-    /// if the options say so also while nobody serves there. Errors: not_found, refused (nobody listens), denied, too_large (path), invalid (a path that is empty or has a zero in
-    /// it), wrong_kind (a socket of another type), cancelled, timed_out, no_files.
+    /// Connects to the listener at `path`. While its backlog is full it tries again until the deadline, and if the
+    /// options say so also while nobody serves there. Errors: not_found, refused (nobody listens), denied, too_large
+    /// (path), invalid (a path that is empty or has a zero in it), wrong_kind (a socket of another type), cancelled,
+    /// timed_out, no_files.
     [[nodiscard]] static ConnectUnix<UnixStream> connect(std::string_view path,
                                                          const ConnectOptions& options = {}) noexcept;
     /// A connected pair, close-on-exec. Errors: no_files, no_memory.

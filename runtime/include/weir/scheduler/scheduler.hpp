@@ -85,9 +85,9 @@ public:
 
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
     /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::timer_slots), no_frame
-    /// (Budget::frame_classes want more than Budget::frame_bytes), too_large (one of them is), no_files, no_memory, and for
-    /// $WEIR_BUDGET those of opening a file, wrong_kind and mismatch. From here on nothing is allocated. Sets SIGPIPE to be ignored if it
-    /// was at its default, so that a lost peer is an error value.
+    /// (Budget::frame_classes want more than Budget::frame_bytes), too_large (one of them is), no_files, no_memory, and
+    /// for $WEIR_BUDGET those of opening a file, wrong_kind and mismatch. From here on nothing is allocated. Sets
+    /// SIGPIPE to be ignored if it was at its default, so that a lost peer is an error value.
     Result<void> start(const StartOptions& options = {}) noexcept;
     [[nodiscard]] bool started() const noexcept { return backend_ != nullptr; }
 
@@ -176,8 +176,8 @@ public:
     /// Lets a fraction of a microsecond pass for a task that expects to find more by then; false if it did not, since
     /// others are ready or the thread does not spin.
     bool linger() noexcept;
-    /// Looks for so long whether `word` changes from `seen`, before a task suspends that waits for it; not at all where that
-    /// has not paid lately, others are ready or the thread does not spin.
+    /// Looks for so long whether `word` changes from `seen`, before a task suspends that waits for it; not at all where
+    /// that has not paid lately, others are ready or the thread does not spin.
     [[nodiscard]] bool changes_soon(const Watch::Word& word, std::uint32_t seen) noexcept;
     /// Runs `end` once, when this turn's items have run. It is not linked yet.
     void at_turn_end(TurnEnd& end) noexcept { turn_ends_.push_back(end); }

@@ -161,8 +161,8 @@ public:
     [[nodiscard]] UntilGone until_gone(const Name& name) noexcept { return {*this, name}; }
     /// Waits until what is served in the directory, and by which socket, differs from what it was when the watch was
     /// opened or change() last completed: nothing is missed between two calls, and what changed and changed back is not
-    /// told. A NameList then shows what there is. Tasks that wait at the same time are all told. A look costs about five system calls for each name. Errors: denied,
-    /// no_files, closed, cancelled, timed_out.
+    /// told. A NameList then shows what there is. Tasks that wait at the same time are all told. A look costs about
+    /// five system calls for each name. Errors: denied, no_files, closed, cancelled, timed_out.
     [[nodiscard]] NamesChange change() noexcept { return NamesChange(*this); }
 
     [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr; }

@@ -7,7 +7,7 @@
 // read and is not yet released. Both tell how much there is, look at the peer only when that is not enough, and
 // announce sleep when it still is not.
 //
-// What is counted (slots of one size, or bytes) is the layers' above: slots.hpp and records.hpp.
+// What is counted is said above: slots of one size in ring.hpp, bytes in records.hpp.
 #pragma once
 
 #include "weir/ipc/ring/words.hpp"

@@ -26,8 +26,7 @@
 namespace weir::ipc {
 
 struct NamedRingOptions {
-    std::uint32_t slots =
-        64;  ///< records that fit, a power of two; 0: as many as the ring has, which is there
+    std::uint32_t slots = 64;  ///< records that fit, a power of two; 0: as many as the ring that is there has
     NamedRingAccess access{};  ///< mode, owner, group, directory
 };
 struct NamedByteRingOptions {

@@ -19,9 +19,8 @@ namespace weir::ipc {
 /// How much a service holds, and where it is found.
 struct ServiceOptions {
     std::uint32_t clients_max = 8;  ///< attached at one time, at most 1,024
-    std::uint32_t calls_max =
-        16;  ///< of one client at one time, cancelled ones that the server has in hand among them;
-             ///< at most 4,096
+    /// Of one client at one time, cancelled ones that the server has in hand among them; at most 4,096.
+    std::uint32_t calls_max = 16;
     std::uint32_t window = 4;  ///< parts of a stream that the client has not taken, at most 256
     LinkServerOptions link{};  ///< of the name: mode, owner, group, directory; whom the server trusts
 };

@@ -48,11 +48,11 @@ public:
     static Result<SharedSemaphore> adopt(int fd) noexcept;
 
     /// Opens DIRECTORY/NAME.sem, made if it is not there. The count lives as long as any process has it open; who opens
-    /// it first sets the initial one, and owner, group and mode if it is theirs, and so does the next one after a crash of
-    /// all. It holds at least 4,096 tokens, and
-    /// 61,440 where the system gives a pipe its usual size. Waits a moment (up to 100 ms) for another process that is
-    /// just setting the count. Errors: in_use (something else lies there, or another user's who is neither root nor
-    /// Options::owner; or that process does not come to an end), too_large (path; initial), not_found, denied, no_files.
+    /// it first sets the initial one, and owner, group and mode if it is theirs, and so does the next one after a crash
+    /// of all. It holds at least 4,096 tokens, and 61,440 where the system gives a pipe its usual size. Waits a moment
+    /// (up to 100 ms) for another process that is just setting the count. Errors: in_use (something else lies there, or
+    /// another user's who is neither root nor Options::owner; or that process does not come to an end), too_large
+    /// (path; initial), not_found, denied, no_files.
     static Result<SharedSemaphore> open(const RuntimeDirectory& directory, const Name& name,
                                         const SharedSemaphoreOptions& options = {}) noexcept;
     /// Removes the name; who has it open goes on using it. Errors: not_found, denied, too_large.
@@ -65,7 +65,8 @@ public:
     /// Gives tokens and wakes waiters; never waits. All or none. Errors: overflow (what was to be added, and the limit),
     /// too_large (more than post_max, named ones), closed.
     Result<void> post(std::uint32_t count = 1) noexcept;
-    /// Tokens that are there now. Of an anonymous one by /proc. Errors: closed, not_found (no /proc).
+    /// Tokens that are there now. Of an anonymous one by /proc. Errors: closed, not_found (no /proc), unsupported (a
+    /// /proc that does not tell), denied, no_files.
     [[nodiscard]] Result<std::uint64_t> value() const noexcept;
 
 private:
