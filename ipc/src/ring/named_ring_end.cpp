@@ -27,14 +27,14 @@ const LinkKind NamedRingEnd<Side>::kind{
 };
 
 template <class Side>
-NamedRingEnd<Side>::NamedRingEnd(NamedRingEnd&& other) noexcept : Publisher(static_cast<Publisher&&>(other)) {
+NamedRingEnd<Side>::NamedRingEnd(NamedRingEnd&& other) noexcept : Base(static_cast<Base&&>(other)) {
     take_from(other);
 }
 template <class Side>
 NamedRingEnd<Side>& NamedRingEnd<Side>::operator=(NamedRingEnd&& other) noexcept {
     if (this == &other) return *this;
     shut();
-    Publisher::operator=(static_cast<Publisher&&>(other));
+    Base::operator=(static_cast<Base&&>(other));
     take_from(other);
     return *this;
 }

@@ -69,13 +69,13 @@ const LinkHooks RingWriterEnd::hooks{.on_admit = on_admit,
                                      .news = news};
 
 RingWriterEnd::RingWriterEnd(RingWriterEnd&& other) noexcept
-    : RingPublisher(static_cast<RingPublisher&&>(other)) {
+    : TellingRingEnd(static_cast<TellingRingEnd&&>(other)) {
     take_from(other);
 }
 RingWriterEnd& RingWriterEnd::operator=(RingWriterEnd&& other) noexcept {
     if (this == &other) return *this;
     shut();
-    RingPublisher::operator=(static_cast<RingPublisher&&>(other));
+    TellingRingEnd::operator=(static_cast<TellingRingEnd&&>(other));
     take_from(other);
     return *this;
 }
@@ -260,13 +260,13 @@ void RingWriterEnd::fill_stat(void* owner, LinkStat& stat) noexcept {
 const LinkHooks RingReaderEnd::hooks{.on_signal = on_signal};
 
 RingReaderEnd::RingReaderEnd(RingReaderEnd&& other) noexcept
-    : RingPublisher(static_cast<RingPublisher&&>(other)) {
+    : TellingRingEnd(static_cast<TellingRingEnd&&>(other)) {
     take_from(other);
 }
 RingReaderEnd& RingReaderEnd::operator=(RingReaderEnd&& other) noexcept {
     if (this == &other) return *this;
     shut();
-    RingPublisher::operator=(static_cast<RingPublisher&&>(other));
+    TellingRingEnd::operator=(static_cast<TellingRingEnd&&>(other));
     take_from(other);
     return *this;
 }

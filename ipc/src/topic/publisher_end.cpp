@@ -74,7 +74,7 @@ const LinkHooks PublisherEnd::hooks{.on_admit = on_admit,
                                     .fill_peer_stat = fill_peer_stat,
                                     .news = news};
 
-PublisherEnd::PublisherEnd(PublisherEnd&& other) noexcept : RingTeller() {
+PublisherEnd::PublisherEnd(PublisherEnd&& other) noexcept : PeerTeller() {
     take_from(other);
 }
 PublisherEnd& PublisherEnd::operator=(PublisherEnd&& other) noexcept {

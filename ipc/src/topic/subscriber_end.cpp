@@ -39,7 +39,7 @@ std::byte* bytes_of(T& value) noexcept {
 
 const LinkHooks SubscriberEnd::hooks{.on_signal = on_signal};
 
-SubscriberEnd::SubscriberEnd(SubscriberEnd&& other) noexcept : RingTeller() {
+SubscriberEnd::SubscriberEnd(SubscriberEnd&& other) noexcept : PeerTeller() {
     take_from(other);
 }
 SubscriberEnd& SubscriberEnd::operator=(SubscriberEnd&& other) noexcept {
@@ -134,7 +134,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
     scheduler_ = &link_->scheduler();
     link_.set_owner(hooks, this);
     // A publisher that waits for this position to be known may sleep already.
-    if (facts.policy == TopicPolicy::wait_for_slowest) RingTeller::publish();
+    if (facts.policy == TopicPolicy::wait_for_slowest) PeerTeller::publish();
     return {};
 }
 
@@ -186,7 +186,7 @@ bool SubscriberEnd::stage_with_care() noexcept {
     }
     fresh_ = false;
     if (!in_place() && !copy_out()) return false;
-    if (facts_.policy == TopicPolicy::wait_for_slowest) RingTeller::publish();
+    if (facts_.policy == TopicPolicy::wait_for_slowest) PeerTeller::publish();
     free_pins_ &= ~(1U << taken_.pin);
     return staged_ = true;
 }
@@ -214,7 +214,7 @@ std::optional<Errc> SubscriberEnd::stage_newest() noexcept {
         case Found::corrupt: std::ignore = broke(); return over_;
     }
     if (!in_place() && !copy_out()) return over_;
-    if (facts_.policy == TopicPolicy::wait_for_slowest) RingTeller::publish();
+    if (facts_.policy == TopicPolicy::wait_for_slowest) PeerTeller::publish();
     free_pins_ &= ~(1U << pin);
     fresh_ = false;
     staged_ = true;

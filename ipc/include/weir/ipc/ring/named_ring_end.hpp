@@ -16,8 +16,8 @@ namespace weir::ipc {
 
 /// Machine is the algorithm's producer or consumer.
 template <class Side>
-class NamedRingEnd : public RingPublisher<NamedRingEnd<Side>> {
-    using Publisher = RingPublisher<NamedRingEnd<Side>>;
+class NamedRingEnd : public TellingRingEnd<NamedRingEnd<Side>> {
+    using Base = TellingRingEnd<NamedRingEnd<Side>>;
 
 public:
     using Machine = Side;

@@ -14,6 +14,7 @@
 
 #include "weir/core/name.hpp"
 #include "weir/ipc/ring/pace.hpp"
+#include "weir/ipc/ring/peer_teller.hpp"
 #include "weir/ipc/ring/records.hpp"
 #include "weir/ipc/shm/link.hpp"
 
@@ -68,65 +69,17 @@ protected:
     bool in_use_ = false;
 };
 
-/// How a side of a ring tells its peer of what it finished. End, which derives from it, has outgoing(), what it tells of
-/// (a ring::End), scheduler(), and ring(), which wakes the peer.
-template <class End>
-class RingTeller : TurnEnd {
-public:
-    /// Tells the peer of all that is finished, and rings it if it sleeps. One that is just falling asleep may be missed:
-    /// it is rung when this end waits, at the end of the turn, or after some more of these, whatever comes first. The
-    /// fence that makes it sure is dearer than a record.
-    void publish() noexcept {
-        if (end().outgoing().publish_lightly()) [[unlikely]]
-            end().ring();
-        if (++unsure_ >= unsure_max) [[unlikely]]
-            make_sure();
-        else if (!TurnEnd::linked()) [[unlikely]]
-            end().scheduler().at_turn_end(*this);
-    }
-    /// Tells it of what was deferred, and makes sure.
-    void flush() noexcept {
-        if (end().outgoing().deferred()) publish();
-        if (unsure_ > 0) make_sure();
-    }
-
-protected:
-    RingTeller() noexcept : TurnEnd(turn_ended) {}
-    ~RingTeller() = default;
-    /// Before it moves or ends: nothing is left to be done at the end of the turn.
-    void settle() noexcept {
-        if (TurnEnd::linked()) TurnEnd::unlink();
-        if (unsure_ > 0) make_sure();
-    }
-
-private:
-    static constexpr std::uint32_t unsure_max = 32;
-
-    End& end() noexcept { return static_cast<End&>(*this); }
-    void make_sure() noexcept {
-        unsure_ = 0;
-        if (end().outgoing().peer_sleeps()) [[unlikely]]
-            end().ring();
-    }
-    static void turn_ended(TurnEnd& self) noexcept {
-        auto& teller = static_cast<RingTeller&>(self);
-        if (teller.unsure_ > 0) teller.make_sure();
-    }
-
-    std::uint32_t unsure_ = 0;  // how often it told the peer since it was last sure
-};
-
 /// An end that tells its peer. What it tells does not move with it: it settles before.
 template <class End>
-class RingPublisher : public RingEnd, public RingTeller<End> {
+class TellingRingEnd : public RingEnd, public PeerTeller<End> {
 protected:
-    RingPublisher() noexcept = default;
-    RingPublisher(RingPublisher&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {}
-    RingPublisher& operator=(RingPublisher&& other) noexcept {
+    TellingRingEnd() noexcept = default;
+    TellingRingEnd(TellingRingEnd&& other) noexcept : RingEnd(static_cast<RingEnd&&>(other)) {}
+    TellingRingEnd& operator=(TellingRingEnd&& other) noexcept {
         RingEnd::operator=(static_cast<RingEnd&&>(other));
         return *this;
     }
-    ~RingPublisher() = default;
+    ~TellingRingEnd() = default;
 };
 
 /// A wait at one end of a ring. Derived ones say what to take when it is there.
@@ -158,7 +111,7 @@ protected:
     bool drains_ = false;
 };
 
-class RingWriterEnd : public RingPublisher<RingWriterEnd> {
+class RingWriterEnd : public TellingRingEnd<RingWriterEnd> {
 public:
     using Machine = ring::RecordProducer<ring::MachineAtomics>;
     static constexpr const char* waiting_for = "ring reserve";
@@ -226,7 +179,7 @@ private:
     bool reader_died_ = false;  // just now, for a wait that ends by it
 };
 
-class RingReaderEnd : public RingPublisher<RingReaderEnd> {
+class RingReaderEnd : public TellingRingEnd<RingReaderEnd> {
 public:
     using Machine = ring::RecordConsumer<ring::MachineAtomics>;
     static constexpr const char* waiting_for = "ring next";

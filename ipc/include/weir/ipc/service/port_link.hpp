@@ -7,15 +7,16 @@
 // and is made anew for the next sleep. Nobody sleeps for room, so only the reader of entries announces anything.
 #pragma once
 
-#include "weir/ipc/ring/ring_end.hpp"
+#include "weir/ipc/ring/peer_teller.hpp"
 #include "weir/ipc/service/protocol.hpp"
+#include "weir/ipc/shm/link.hpp"
 
 namespace weir::ipc::service {
 
 /// Owner has take_entry(), which acts on the next entry of the port's reader and says whether more may be taken, and
 /// break_off(), for a peer that cannot be believed any more. Both may end the attachment.
 template <class Owner, class Port>
-class PortLink : public RingTeller<Owner> {
+class PortLink : public PeerTeller<Owner> {
 public:
     [[nodiscard]] EntryWriter<ring::MachineAtomics>& outgoing() noexcept { return port.writer; }
     [[nodiscard]] Scheduler& scheduler() const noexcept { return link_->scheduler(); }

@@ -11,7 +11,7 @@
 #pragma once
 
 #include "weir/core/name.hpp"
-#include "weir/ipc/ring/ring_end.hpp"
+#include "weir/ipc/ring/peer_teller.hpp"
 #include "weir/ipc/shm/link.hpp"
 #include "weir/ipc/topic/layout.hpp"
 #include "weir/ipc/topic/wait.hpp"
@@ -34,7 +34,7 @@ struct PublisherOptions {
     LinkServerOptions link{};  ///< of the name: mode, owner, group, directory
 };
 
-class PublisherEnd : public RingTeller<PublisherEnd> {
+class PublisherEnd : public PeerTeller<PublisherEnd> {
 public:
     static constexpr const char* waiting_for = "topic loan";
 
@@ -75,14 +75,14 @@ public:
         --out_;
         const std::uint32_t gone = writer_.publish(slot);
         if (gone != topic::no_slot) pool_.retire(gone);
-        RingTeller::publish();
+        PeerTeller::publish();
     }
     void abandon(std::uint32_t slot) noexcept {
         --out_;
         pool_.give_back(slot);
     }
 
-    // --- for RingTeller: it tells all of them
+    // --- for PeerTeller: it tells all of them
 
     [[nodiscard]] PublisherEnd& outgoing() noexcept { return *this; }
     [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "weir/core/name.hpp"
-#include "weir/ipc/ring/ring_end.hpp"
+#include "weir/ipc/ring/peer_teller.hpp"
 #include "weir/ipc/shm/link.hpp"
 #include "weir/ipc/topic/layout.hpp"
 #include "weir/ipc/topic/wait.hpp"
@@ -37,7 +37,7 @@ struct SubscriberOptions {
     LinkOpenOptions link{};
 };
 
-class SubscriberEnd : public RingTeller<SubscriberEnd> {
+class SubscriberEnd : public PeerTeller<SubscriberEnd> {
 public:
     static constexpr const char* waiting_for = "topic next";
 
@@ -100,7 +100,7 @@ public:
             leave_if_unused();
     }
 
-    // --- for RingTeller: of its position, to a publisher that may wait for it
+    // --- for PeerTeller: of its position, to a publisher that may wait for it
 
     [[nodiscard]] SubscriberEnd& outgoing() noexcept { return *this; }
     [[nodiscard]] Scheduler& scheduler() const noexcept { return *scheduler_; }
