@@ -20,7 +20,7 @@ struct Shared {
     Words<MachineAtomics> writer;
     Words<MachineAtomics> reader;
     Words<MachineAtomics> successor;
-    alignas(cache_line) std::byte data[ring_bytes]{};
+    alignas(ipc::cache_line) std::byte data[ring_bytes]{};
     Ledger ledger;
 };
 

@@ -23,7 +23,7 @@ struct Shared {
     Holder<MachineAtomics> reader_holder;
     Words<MachineAtomics> writer;
     Words<MachineAtomics> reader;
-    alignas(cache_line) std::byte data[ring_bytes]{};
+    alignas(ipc::cache_line) std::byte data[ring_bytes]{};
     Ledger ledger;
 };
 

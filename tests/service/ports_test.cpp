@@ -26,7 +26,7 @@ struct Free {
 using Memory = std::unique_ptr<std::byte, Free>;
 Memory memory_of(std::uint64_t size, std::initializer_list<std::size_t> words) {
     // Whole lines, as aligned_alloc wants it; what is beyond `size` is less than one.
-    constexpr std::size_t line = weir::ipc::ring::cache_line;
+    constexpr std::size_t line = weir::ipc::cache_line;
     const auto whole = static_cast<std::size_t>((size + line - 1) / line * line);
     Memory memory(static_cast<std::byte*>(std::aligned_alloc(line, whole)));
     for (std::size_t i = 0; i < size; ++i) memory.get()[i] = std::byte{0};

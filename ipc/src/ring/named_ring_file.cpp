@@ -57,12 +57,12 @@ struct Head {
 static_assert(sizeof(Head) == 72 && offsetof(Head, sum) == 64);
 
 using Holder = ring::Holder<ring::MachineAtomics>;
-constexpr std::size_t holders_offset = ring::cache_line;
+constexpr std::size_t holders_offset = cache_line;
 constexpr std::size_t words_offset = holders_offset + 2 * sizeof(Holder);
 constexpr std::size_t data_offset = 1024;
 static_assert(sizeof(Head) <= holders_offset);
 static_assert(words_offset + 2 * sizeof(NamedRingFile::SharedWords) <= data_offset);
-static_assert(data_offset % ring::cache_line == 0);
+static_assert(data_offset % cache_line == 0);
 
 constexpr std::size_t index_of(RingSide side) noexcept {
     return side == RingSide::writer ? 0 : 1;

@@ -25,7 +25,7 @@ using SharedWords = ring::Words<MachineAtomics>;
 constexpr std::uint32_t ring_object = 0x474e4952;  // "RING"
 constexpr std::uint32_t layout_version = 1;
 constexpr std::size_t data_offset = 2 * sizeof(SharedWords);
-static_assert(data_offset % ring::cache_line == 0);
+static_assert(data_offset % cache_line == 0);
 
 SharedWords& words_at(std::byte* memory) noexcept {
     void* const at = memory;

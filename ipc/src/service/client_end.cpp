@@ -28,7 +28,7 @@ Layout layout_of(const Shape& shape) noexcept {
     Layout layout{};
     layout.slots = padded(sizeof(ClientEnd), alignof(ClientSlot));
     layout.calls = padded(layout.slots + shape.calls_max * sizeof(ClientSlot), alignof(ClientCall));
-    layout.parts = padded(layout.calls + shape.calls_max * sizeof(ClientCall), ring::cache_line);
+    layout.parts = padded(layout.calls + shape.calls_max * sizeof(ClientCall), cache_line);
     layout.size = layout.parts + std::uint64_t{shape.replies_max()} * shape.reply_stride();
     return layout;
 }

@@ -40,7 +40,7 @@ Layout layout_of(const Shape& shape, std::uint32_t clients_max) noexcept {
     layout.clients = padded(sizeof(ServerEnd), alignof(ServerClient));
     layout.slots = padded(layout.clients + clients_max * sizeof(ServerClient), alignof(ServerSlot));
     layout.by_index = padded(layout.slots + calls * sizeof(ServerSlot), alignof(ServerCall*));
-    layout.calls = padded(layout.by_index + calls * sizeof(ServerCall*), ring::cache_line);
+    layout.calls = padded(layout.by_index + calls * sizeof(ServerCall*), cache_line);
     layout.call_stride = padded(sizeof(ServerCall), shape.alignment) + shape.request_stride();
     layout.size = layout.calls + calls * layout.call_stride;
     return layout;

@@ -32,7 +32,7 @@ namespace weir::ipc {
 
 /// The largest alignment that a record may need: the data begin on such a boundary.
 inline constexpr std::size_t ring_record_alignment_max = 64;
-static_assert(ring::cache_line % ring_record_alignment_max == 0);
+static_assert(cache_line % ring_record_alignment_max == 0);
 
 /// Two pointers side by side are moved in one piece. Done right after each was written by itself, that waits until
 /// everything stored before has reached the cache, for a record's own lines too: so they lie apart.

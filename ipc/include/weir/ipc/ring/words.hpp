@@ -24,14 +24,11 @@
 #pragma once
 
 #include "weir/ipc/ring/atomics.hpp"
+#include "weir/ipc/shm/cache_line.hpp"
 
 #include <cstdint>
 
 namespace weir::ipc::ring {
-
-/// Bytes between things that different processes write: two lines of 64, since many processors fetch them in pairs. Fixed,
-/// since it is part of the layout.
-inline constexpr std::size_t cache_line = 128;
 
 /// What one side shares. The epoch has a line of its own: it is loaded at every advance and stored at every sleep.
 template <class Word>

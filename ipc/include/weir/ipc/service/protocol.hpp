@@ -65,7 +65,7 @@ struct Head {
     std::uint32_t window = 0;
     std::uint32_t reply_size = 0;
 };
-inline constexpr std::size_t head_size = ring::cache_line;
+inline constexpr std::size_t head_size = cache_line;
 static_assert(sizeof(Head) <= head_size);
 
 /// How large everything is. Both sides compute it from what they agreed on.
@@ -122,9 +122,9 @@ struct Shape {
     }
 
 private:
-    static constexpr std::size_t alignment_slack = ring::cache_line;
+    static constexpr std::size_t alignment_slack = cache_line;
     static constexpr std::size_t on_line(std::size_t offset) noexcept {
-        return (offset + ring::cache_line - 1) / ring::cache_line * ring::cache_line;
+        return (offset + cache_line - 1) / cache_line * cache_line;
     }
     [[nodiscard]] constexpr std::size_t padded(std::uint32_t size) const noexcept {
         return (std::size_t{size} + alignment - 1) / alignment * alignment;

@@ -37,7 +37,7 @@ using ServiceName = Name;
 
 /// What may be a request or a reply.
 template <class T>
-concept ServiceRecord = std::is_trivially_copyable_v<T> && alignof(T) <= ring::cache_line &&
+concept ServiceRecord = std::is_trivially_copyable_v<T> && alignof(T) <= cache_line &&
                         sizeof(T) <= (1U << 28);
 
 /// A call in the hands of the server. Dropping it rejects it with status 0. Move-only; outlives its client and its

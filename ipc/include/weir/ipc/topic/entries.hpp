@@ -22,6 +22,7 @@
 // waits for the slowest one its position: each once, and each is checked. None of them can make it run out of slots.
 #pragma once
 
+#include "weir/ipc/shm/cache_line.hpp"
 #include "weir/ipc/topic/epochs.hpp"
 #include "weir/ipc/topic/slots.hpp"
 
@@ -32,8 +33,6 @@
 
 namespace weir::ipc::topic {
 
-/// Bytes between things that different processes write: two lines of 64, since many processors fetch them in pairs.
-inline constexpr std::size_t cache_line = 128;
 inline constexpr std::uint32_t depth_max = 1U << 24;
 inline constexpr std::uint32_t pins_max = 31;
 
