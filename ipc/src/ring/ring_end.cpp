@@ -149,7 +149,7 @@ RingProgress RingWriterEnd::progress(std::uint32_t units, std::optional<Errc>& e
     // The records are sound and wait for another reader; this one is turned out.
     error = Errc::corrupt;
     link_->turn_out(LinkViolation::memory);
-    turn_out(*link_);
+    forget(*link_);
     return RingProgress::failed;
 }
 
@@ -214,7 +214,7 @@ void RingWriterEnd::on_attached(void* owner, Link& link) noexcept {
 void RingWriterEnd::on_signal(void* owner, Link& link) noexcept {
     auto& self = *static_cast<RingWriterEnd*>(owner);
     const LinkState state = link.state();
-    if (state != LinkState::attached) self.turn_out(link);
+    if (state != LinkState::attached) self.forget(link);
     RingWaiter* const waiter = self.waiter_;
     if (waiter == nullptr) return;
     if (waiter->drains() && state == LinkState::lost) self.reader_died_ = true;
@@ -226,8 +226,7 @@ std::uint32_t RingWriterEnd::news(void* owner, const Link&) noexcept {
     return static_cast<RingWriterEnd*>(owner)->machine.seen();
 }
 
-// Keeps what the reader released, and lets the next one come.
-void RingWriterEnd::turn_out(Link& link) noexcept {
+void RingWriterEnd::forget(Link& link) noexcept {
     if (link_ != &link) return;
     if (attached_) {
         if (checked(machine.look(1)) == Look::corrupt) link.turn_out(LinkViolation::memory);

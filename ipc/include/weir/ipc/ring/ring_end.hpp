@@ -157,7 +157,8 @@ private:
     static void on_signal(void* owner, Link& link) noexcept;
     static std::uint32_t news(void* owner, const Link& link) noexcept;
     static void fill_stat(void* owner, LinkStat& stat) noexcept;
-    void turn_out(Link& link) noexcept;
+    /// Keeps what the reader released, and lets the next one come.
+    void forget(Link& link) noexcept;
     void take_from(RingWriterEnd& other) noexcept;
     /// After a look: whether a reader that is not trusted stands between two records.
     [[nodiscard]] ring::Look checked(ring::Look found) noexcept;
