@@ -249,9 +249,8 @@ void RingWriterEnd::fill_stat(void* owner, LinkStat& stat) noexcept {
     stat.fill = fill;
     if (!self.attached_ || stat.peers == 0) return;
     stat.peer[0].fill = fill;
-    // Odd epochs are announcements: two steps for each.
-    const std::uint32_t epoch = words_at(self.link_->peer().data()).epoch.load(std::memory_order_relaxed);
-    stat.peer[0].sleeps = (epoch + 1) / 2;
+    const SharedWords& words = words_at(self.link_->peer().data());
+    stat.peer[0].sleeps = ring::sleeps_of(words.epoch.load(std::memory_order_relaxed));
 }
 
 // --- the reader

@@ -451,9 +451,8 @@ void ServerEnd::fill_peer_stat(void* owner, const Link& link, LinkPeerStat& stat
     stat.fill = client.live_;
     stat.records = client.answered_;
     stat.bytes = client.answered_ * (self.shape_.request_size + self.shape_.reply_size);
-    // Odd epochs are announcements: two steps for each.
     const auto& words = words_at<ring::MachineAtomics>(link.peer().data(), Shape::client_reads);
-    stat.sleeps = (words.epoch.load(std::memory_order_relaxed) + 1) / 2;
+    stat.sleeps = ring::sleeps_of(words.epoch.load(std::memory_order_relaxed));
 }
 
 }  // namespace weir::ipc::service

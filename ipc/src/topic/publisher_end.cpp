@@ -9,6 +9,7 @@
 #include "weir/ipc/topic/publisher_end.hpp"
 
 #include "weir/core/report.hpp"
+#include "weir/ipc/ring/words.hpp"
 
 #include <new>
 
@@ -382,8 +383,7 @@ void PublisherEnd::fill_peer_stat(void* owner, const Link& link, LinkPeerStat& s
     const topic::SubscriberWords<MachineAtomics>& words = region_of(self.places_[link.tag()]).words;
     const auto head = static_cast<std::uint32_t>(self.published());
     stat.fill = head - MachineAtomics::load_relaxed(words.position);
-    // Odd epochs are announcements: two steps for each.
-    stat.sleeps = (std::uint64_t{MachineAtomics::load_relaxed(words.epoch)} + 1) / 2;
+    stat.sleeps = ring::sleeps_of(MachineAtomics::load_relaxed(words.epoch));
 }
 
 }  // namespace weir::ipc

@@ -41,6 +41,11 @@ using Words = BasicWords<typename Atomics::Word>;
 static_assert(sizeof(Words<MachineAtomics>) == 2 * cache_line);
 static_assert(alignof(Words<MachineAtomics>) == cache_line);
 
+/// How often somebody slept whose epoch this is: odd ones are announcements, two steps for each.
+[[nodiscard]] constexpr std::uint64_t sleeps_of(std::uint32_t epoch) noexcept {
+    return (std::uint64_t{epoch} + 1) / 2;
+}
+
 /// What a look at the peer's cursor found.
 enum class Look : std::uint8_t {
     ready,    ///< as much as was asked for
