@@ -118,10 +118,7 @@ Result<void> PublisherEnd::create(Scheduler& scheduler, const TopicName& name,
 
     const std::size_t private_size = facts_.subscribers * (sizeof(Subscription) + sizeof(Subscription*)) +
                                      topic::SlotPool::words_of(facts_.slots) * sizeof(std::uint32_t);
-    {
-        WEIR_TRY(const Region memory, Region::create(private_size, "weir-topic, private"));
-        WEIR_TRY(private_, memory.map_writable());
-    }
+    WEIR_TRY(private_, private_memory(private_size));
     std::byte* rest = private_.data();
     places_ = make_some<Subscription>(rest, facts_.subscribers);
     live_ = make_some<Subscription*>(rest, facts_.subscribers);

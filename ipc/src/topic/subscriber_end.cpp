@@ -109,9 +109,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
         return failure(Errc::mismatch, "topic open, its place", facts.subscribers, place.index);
     copies_.unmap();
     if (!client->trusted()) {
-        const std::size_t size = std::size_t{facts.pins} * facts.slot_bytes;
-        WEIR_TRY(const Region copies, Region::create(size, "weir-topic, copies"));
-        WEIR_TRY(copies_, copies.map_writable());
+        WEIR_TRY(copies_, private_memory(std::size_t{facts.pins} * facts.slot_bytes));
     }
 
     facts_ = facts;

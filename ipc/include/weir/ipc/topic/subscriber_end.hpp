@@ -47,7 +47,7 @@ public:
     ~SubscriberEnd() { shut(); }
 
     /// Takes over an attachment; `again` says how to make another. Errors: mismatch (memory that does not fit its
-    /// terms), no_memory, no_files (for copies).
+    /// terms), no_memory (for copies).
     Result<void> attach(LinkClient client, const topic::SampleShape& shape, const SubscriberOptions& options,
                         const OpenLink& again) noexcept;
     void shut() noexcept;
@@ -184,7 +184,7 @@ private:
     TopicWaiter* waiter_ = nullptr;
     Scheduler* scheduler_ = nullptr;
     LinkClient link_;
-    Mapping copies_;
+    Mapping copies_;              // private
     StopScope* scope_ = nullptr;  // of the one who waits
     TaskState* task_ = nullptr;
     SubscriberOptions options_{};
