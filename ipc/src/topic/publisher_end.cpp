@@ -322,7 +322,7 @@ Result<LinkGrant> PublisherEnd::on_admit(void* owner, Link& link) noexcept {
                          .own = {self.mapping_.data(), self.mapping_.size()},
                          .client_size = sizeof(SubscriberRegion)};
     }
-    return failure(Errc::no_place, "topic subscribe", 0, self.facts_.subscribers);
+    return failure(Errc::no_place, "topic open", 0, self.facts_.subscribers);
 }
 
 void PublisherEnd::fill_region(void* owner, Link& link, Bytes region) noexcept {

@@ -124,7 +124,6 @@ public:
     ServerEnd& operator=(const ServerEnd&) = delete;
     void close() noexcept;
 
-    [[nodiscard]] bool open() const noexcept { return static_cast<bool>(server_); }
     [[nodiscard]] std::uint32_t clients() const noexcept { return attached_; }
     [[nodiscard]] std::uint32_t calls() const noexcept { return live_; }
     [[nodiscard]] std::uint64_t breaches() const noexcept { return breaches_; }

@@ -36,7 +36,6 @@ public:
     /// Taken, and never linked.
     void give_back(std::uint32_t slot) noexcept { free_[free_count_++] = slot; }
     void retire(std::uint32_t slot) noexcept { retired_[retired_count_++] = slot; }
-    [[nodiscard]] std::uint32_t retired() const noexcept { return retired_count_; }
 
     // --- a scan: begin, keep() for each pin, end
 

@@ -56,7 +56,7 @@ public:
     /// Samples are used where the publisher wrote them.
     [[nodiscard]] bool in_place() const noexcept { return !copies_; }
     [[nodiscard]] std::uint32_t depth() const noexcept { return facts_.depth; }
-    [[nodiscard]] std::uint32_t restarts() const noexcept { return restarts_; }
+    [[nodiscard]] std::uint64_t restarts() const noexcept { return restarts_; }
     [[nodiscard]] std::uint64_t sleeps() const noexcept { return sleeps_; }
 
     // --- samples
@@ -192,7 +192,7 @@ private:
     std::optional<OpenLink::Wait> opening_;
     std::optional<Error> not_reopened_;
     Reopened reopened_{*this};
-    std::uint32_t restarts_ = 0;
+    std::uint64_t restarts_ = 0;
     std::uint64_t sleeps_ = 0;
 };
 

@@ -254,7 +254,7 @@ public:
     /// Samples that the publisher keeps.
     [[nodiscard]] std::uint32_t depth() const noexcept { return end_.depth(); }
     /// How many other publishers it found after the first one.
-    [[nodiscard]] std::uint32_t restarts() const noexcept { return end_.restarts(); }
+    [[nodiscard]] std::uint64_t restarts() const noexcept { return end_.restarts(); }
     [[nodiscard]] std::uint64_t sleeps() const noexcept { return end_.sleeps(); }
 
 private:
