@@ -180,6 +180,13 @@ TEST_CASE("a name becomes one file below the directory, its slashes mapped") {
     CHECK(path->view() == "/run/weir/0/vehicle~pose.sock");
 }
 
+TEST_CASE("beside a path is another one, which no name has") {
+    const auto path = RuntimePath::make("/run/weir/0/pose.weir");
+    REQUIRE(path);
+    CHECK(path->beside().view() == "/run/weir/0/pose.wei~");
+    CHECK(path->view() == "/run/weir/0/pose.weir");
+}
+
 TEST_CASE("a path too long for a socket address is an error with both sizes") {
     const auto directory = RuntimeDirectory::at("/" + std::string(90, 'd'));
     REQUIRE(directory);

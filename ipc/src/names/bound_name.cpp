@@ -3,9 +3,8 @@
 // Whoever holds the lock decides about the path. So a socket that lies there is one that a killed server left, and is
 // replaced without asking it: the kernel may keep it alive for a moment after its process is gone.
 //
-// The path appears whole: the socket is bound beside it, at the path with its last letter as '~' (which the file of no
-// name ends with), gets its owner and mode, listens, and is then renamed. So nobody is refused or turned away by a
-// server that just begins, and whoever is told of the path by inotify can attach at once.
+// The path appears whole: the socket is bound beside it, gets its owner and mode, listens, and is then renamed. So nobody
+// is refused or turned away by a server that just begins, and whoever is told of the path by inotify can attach at once.
 #include "names/bound_name.hpp"
 
 #include "names/served_name.hpp"
@@ -13,9 +12,7 @@
 #include "sys/lock_file.hpp"
 #include "sys/ownership.hpp"
 
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -40,18 +37,11 @@ sockaddr_un address_of(const RuntimePath& path) noexcept {
     return address;
 }
 
-RuntimePath beside(const RuntimePath& path) noexcept {
-    std::array<char, RuntimePath::size_max + 1> text{};
-    const std::size_t size = path.view().copy(text.data(), RuntimePath::size_max);
-    text[size - 1] = '~';
-    return *RuntimePath::make({text.data(), size});  // as long as `path`, so it fits
-}
-
 Result<Fd> listen_at(const RuntimePath& path, const BoundNameOptions& options) noexcept {
     struct stat there {};
     if (::lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode))
         return failure(Errc::invalid, "serving a name, where something that is no socket lies");
-    const RuntimePath begun = beside(path);
+    const RuntimePath begun = path.beside();
     if (::unlink(begun.c_str()) < 0 && errno != ENOENT) return failure(Error::from_errno(operation, errno));
     Fd fd = new_socket(SOCK_SEQPACKET);
     if (!fd) return failure(Error::from_errno(operation, errno));

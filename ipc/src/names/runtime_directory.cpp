@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "weir/ipc/names/runtime_directory.hpp"
 
+#include "weir/core/assert.hpp"
+
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -49,6 +51,13 @@ Result<void> RuntimePath::append(std::string_view text) noexcept {
     size_ += text.size();
     bytes_[size_] = '\0';
     return {};
+}
+
+RuntimePath RuntimePath::beside() const noexcept {
+    WEIR_ASSERT(size_ > 0);
+    RuntimePath path = *this;
+    path.bytes_[size_ - 1] = '~';
+    return path;
 }
 
 Result<RuntimeDirectory> RuntimeDirectory::at(std::string_view path) noexcept {

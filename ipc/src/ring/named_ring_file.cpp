@@ -114,14 +114,6 @@ Result<RuntimePath> with(const RuntimePath& path, std::string_view suffix) noexc
     return longer;
 }
 
-// As long as `path`, so it fits.
-RuntimePath beside(const RuntimePath& path) noexcept {
-    std::array<char, RuntimePath::size_max + 1> text{};
-    const std::size_t size = path.view().copy(text.data(), RuntimePath::size_max);
-    text[size - 1] = '~';
-    return *RuntimePath::make({text.data(), size});
-}
-
 bool lock(int fd, std::size_t first, std::size_t count, short type) noexcept {
     struct flock range {};
     range.l_type = type;
@@ -264,7 +256,7 @@ Result<void> make(const RuntimePath& path, const RingShape& shape, const NamedRi
         const auto made = make_bell(*bell, access);
         if (!made) return failure(made.error());
     }
-    const RuntimePath begun = beside(path);
+    const RuntimePath begun = path.beside();
     if (::unlink(begun.c_str()) < 0 && errno != ENOENT) return failure(Error::from_errno(making, errno));
     const Fd fd(::open(begun.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return failure(Error::from_errno(making, errno));
@@ -451,7 +443,7 @@ Result<void> NamedRingFile::remove(const RuntimeDirectory& directory, const Name
         removed = failure(Error::from_errno(removing, errno));
     }
     if (removed || removed.error() == Errc::not_found) {
-        ::unlink(beside(path).c_str());
+        ::unlink(path.beside().c_str());
         remove_bells(path);
     }
     sys::remove_lock(path.c_str());

@@ -34,6 +34,9 @@ public:
 
     /// Adds text to the end. Errors: too_large; then it is as before.
     Result<void> append(std::string_view text) noexcept;
+    /// Where a file is made that is then renamed to this path, so that it appears whole: with '~' for the last letter,
+    /// with which the file of no name ends. The path is not empty.
+    [[nodiscard]] RuntimePath beside() const noexcept;
 
 private:
     std::array<char, size_max + 1> bytes_{};
