@@ -101,6 +101,8 @@ public:
     // --- at the server (link_server.cpp)
     static const LinkKind server_kind;
     static void accept_some(ServerState& server) noexcept;
+    /// False: not another one just now, since the handshakes of users that are not trusted are spread over time.
+    static bool take_connection(ServerState& server, Fd socket) noexcept;
     static void on_server_packet(Link& link, const std::byte* packet, std::size_t size,
                                  bool descriptors) noexcept;
     static void admit(ServerState& server, LinkSlot& slot, Fd socket,

@@ -197,6 +197,31 @@ void LinkEnd::refuse(ServerState& server, int socket) noexcept {
     (void)sys::send(socket, &answer, sizeof(answer));
 }
 
+bool LinkEnd::take_connection(ServerState& server, Fd socket) noexcept {
+    ucred peer{};
+    if (const long known = sys::peer_credentials(socket.get(), peer); known < 0) {
+        report_client(server,
+                      Error::from_errno("a client to be admitted, who it is", static_cast<int>(-known)));
+        return true;
+    }
+    const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+    const bool trusted = trusts(server.trust, client.uid);
+    if (!trusted && !(in_time(server, client) && room_for(server, client))) {
+        // Without an answer: whoever is hung up on comes again.
+        ++server.refused;
+        ++server.over_cap;
+        return true;
+    }
+    LinkTable& table = server.slot.scheduler().links();
+    LinkSlot* const slot = table.take(kind);
+    if (slot != nullptr) {
+        admit(server, *slot, std::move(socket), client);
+    } else if (!table.closing()) {
+        refuse(server, socket.get());
+    }
+    return trusted;
+}
+
 void LinkEnd::accept_some(ServerState& server) noexcept {
     constexpr int connections_max = 4;  // in one go: then others have their turn
     LinkSlot& own = server.slot;
@@ -216,28 +241,7 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
         }
         const long accepted = sys::accept(own.fd(socket_watch));
         if (accepted >= 0) {
-            Fd socket(static_cast<int>(accepted));
-            ucred peer{};
-            if (const long known = sys::peer_credentials(socket.get(), peer); known < 0) {
-                report_client(server, Error::from_errno("a client to be admitted, who it is",
-                                                        static_cast<int>(-known)));
-                continue;
-            }
-            const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
-            // One that hangs up without an answer comes again.
-            const bool trusted = trusts(server.trust, client.uid);
-            if (!trusted && !(in_time(server, client) && room_for(server, client))) {
-                ++server.refused;
-                ++server.over_cap;
-                continue;
-            }
-            LinkSlot* const slot = table.take(kind);
-            if (slot != nullptr) {
-                admit(server, *slot, std::move(socket), client);
-            } else if (!table.closing()) {
-                refuse(server, socket.get());
-            }
-            if (!trusted) break;  // the handshakes of strangers are spread over time
+            if (!take_connection(server, Fd(static_cast<int>(accepted)))) break;
             continue;
         }
         if (accepted == -EAGAIN) {
