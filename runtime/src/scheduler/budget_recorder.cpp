@@ -42,6 +42,41 @@ constexpr std::size_t unlimited_stack_measured = 256 * 1024;
     return low;
 }
 
+constexpr const char* operation = "the file that WEIR_BUDGET names";
+
+Result<BudgetFile*> map_file(const char* path) noexcept {
+    const auto failed = [] { return failure(Error::from_errno(operation, errno)); };
+    const Fd fd(::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+    if (!fd) return failed();
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return failed();
+    if (!S_ISREG(status.st_mode)) return failure(Errc::wrong_kind, operation);
+    if (status.st_size < static_cast<off_t>(sizeof(BudgetFile)) &&
+        ::ftruncate(fd.get(), sizeof(BudgetFile)) != 0)
+        return failed();
+    void* const mapped = ::mmap(nullptr, sizeof(BudgetFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (mapped == MAP_FAILED) return failed();
+    return static_cast<BudgetFile*>(mapped);
+}
+
+// Whose record it is, and what that program may use.
+void describe(const Budget& budget, BudgetRecord& record) noexcept {
+    record.pid = ::getpid();
+    std::snprintf(record.program.data(), record.program.size(), "%s", program_invocation_short_name);
+    record.frame_bytes = budget.frame_bytes;
+    record.submissions = budget.submissions;
+    record.descriptors = budget.descriptors;
+    record.links = budget.links;
+    record.timer_slots = budget.timer_slots;
+    record.spin_us = budget.spin_us;
+    record.grace_ms = budget.grace_ms;
+    record.hold_warning_ms = budget.hold_warning_ms;
+    for (const FrameClass& wanted : budget.frame_classes) {
+        if (wanted.count > 0) record.has_frame_classes = 1;
+    }
+    record.stack_bytes = budget.stack_bytes;
+}
+
 }  // namespace
 
 BudgetRecorder::BudgetRecorder(Scheduler& scheduler, BudgetFile& file, BudgetRecord& record) noexcept
@@ -58,25 +93,13 @@ Result<BudgetRecorder*> BudgetRecorder::begin_where_asked(Scheduler& scheduler) 
 }
 
 Result<BudgetRecorder*> BudgetRecorder::begin(const char* path, Scheduler& scheduler) noexcept {
-    constexpr const char* operation = "the file that WEIR_BUDGET names";
-    const auto failed = [] { return failure(Error::from_errno(operation, errno)); };
-    const Fd fd(::open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
-    if (!fd) return failed();
-    struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) return failed();
-    if (!S_ISREG(status.st_mode)) return failure(Errc::wrong_kind, operation);
-    if (status.st_size < static_cast<off_t>(sizeof(BudgetFile)) &&
-        ::ftruncate(fd.get(), sizeof(BudgetFile)) != 0)
-        return failed();
-    void* const mapped = ::mmap(nullptr, sizeof(BudgetFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    if (mapped == MAP_FAILED) return failed();
-    auto& file = *static_cast<BudgetFile*>(mapped);
+    WEIR_TRY(BudgetFile* const file, map_file(path));
     std::uint64_t there = 0;
     const bool usable =
-        file.magic.compare_exchange_strong(there, BudgetFile::layout) || there == BudgetFile::layout;
-    const std::uint32_t index = usable ? file.claimed.fetch_add(1) : 0;
+        file->magic.compare_exchange_strong(there, BudgetFile::layout) || there == BudgetFile::layout;
+    const std::uint32_t index = usable ? file->claimed.fetch_add(1) : 0;
     if (!usable || index >= BudgetFile::records_max) {
-        ::munmap(mapped, sizeof(BudgetFile));
+        ::munmap(file, sizeof(BudgetFile));
         if (usable) return nullptr;
         return failure(Errc::mismatch, operation, BudgetFile::layout, there);
     }
@@ -84,30 +107,15 @@ Result<BudgetRecorder*> BudgetRecorder::begin(const char* path, Scheduler& sched
     void* const own =
         ::mmap(nullptr, sizeof(BudgetRecorder), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (own == MAP_FAILED) {
-        const auto error = failed();
-        ::munmap(mapped, sizeof(BudgetFile));
-        return error;
+        const auto error = Error::from_errno(operation, errno);
+        ::munmap(file, sizeof(BudgetFile));
+        return failure(error);
     }
-    auto* const recorder = ::new (own) BudgetRecorder(scheduler, file, file.records[index]);
-    BudgetRecord& record = recorder->record_;
-    const Budget& budget = scheduler.budget();
-    record.pid = ::getpid();
-    std::snprintf(record.program.data(), record.program.size(), "%s", program_invocation_short_name);
-    record.frame_bytes = budget.frame_bytes;
-    record.submissions = budget.submissions;
-    record.descriptors = budget.descriptors;
-    record.links = budget.links;
-    record.timer_slots = budget.timer_slots;
-    record.spin_us = budget.spin_us;
-    record.grace_ms = budget.grace_ms;
-    record.hold_warning_ms = budget.hold_warning_ms;
-    for (const FrameClass& wanted : budget.frame_classes) {
-        if (wanted.count > 0) record.has_frame_classes = 1;
-    }
-    record.stack_bytes = budget.stack_bytes;
+    auto* const recorder = ::new (own) BudgetRecorder(scheduler, *file, file->records[index]);
+    describe(scheduler.budget(), recorder->record_);
     scheduler.frames.tell(&recorder->census_);
     recorder->note();
-    record.state.store(BudgetRecord::running, std::memory_order_release);
+    recorder->record_.state.store(BudgetRecord::running, std::memory_order_release);
     return recorder;
 }
 
