@@ -11,12 +11,11 @@ import os
 import pathlib
 import re
 import shlex
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from testing.configurations import CONFIGURATIONS, ROOT, Configuration  # noqa: E402
+from testing.configurations import CONFIGURATIONS, ROOT, BuildFailed, Configuration, run  # noqa: E402
 
 RECORD = ROOT / "tools/frames.txt"
 GROWTH_MAX = 1.05
@@ -34,19 +33,6 @@ CLANG_FLAGS = ["-std=c++20", "-O2", "-fno-exceptions", "-fno-rtti", "-D_FILE_OFF
 
 # Bytes by (program, task).
 Sizes = dict[tuple[str, str], int]
-
-
-class Failed(Exception):
-    """Its text says what failed."""
-
-
-def run(command: list[str], **keywords) -> str:
-    done = subprocess.run(
-        command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **keywords
-    )
-    if done.returncode != 0:
-        raise Failed(f"$ {' '.join(command)}\n{done.stdout}")
-    return done.stdout
 
 
 def compiler_of(configuration: Configuration) -> str:
@@ -117,7 +103,7 @@ def measure(configuration: Configuration) -> Sizes:
             for task, size in tasks_of(run([str(READER), "budget", "--read", str(record)])).items():
                 sizes[record.name, task] = size
         if not sizes:
-            raise Failed(f"{configuration.name}: the examples kept no records")
+            raise BuildFailed(f"{configuration.name}: the examples kept no records")
         return sizes
 
 
@@ -193,7 +179,7 @@ def main() -> int:
             unseen = len(record.sizes[name].keys() - sizes.keys())
             print(f"{name}: {len(sizes)} tasks, {len(found)} wrong" + (f", {unseen} recorded but not seen" if unseen else ""))
             wrong += found
-    except Failed as failure:
+    except BuildFailed as failure:
         sys.exit(str(failure))
     if asked.update:
         RECORD.write_text(record.text())
