@@ -4,12 +4,11 @@
 import argparse
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from boarding import boot  # noqa: E402
 from boarding.boards import BOARDS  # noqa: E402
-from testing import configurations, outcome  # noqa: E402
+from testing import configurations, outcome, progress  # noqa: E402
 
 
 def arguments() -> argparse.Namespace:
@@ -36,25 +35,12 @@ def main() -> int:
         purposes.update(purpose for board in wanted_boards for purpose in board.built().purposes)
     configurations.install(purposes, allowed=not asked.no_install)
 
-    started = time.monotonic()
-    outcomes: list[outcome.Outcome] = []
-
-    def say(text: str) -> None:
-        print(f"[{time.monotonic() - started:5.0f} s] {text}", flush=True)
-
-    def take(result: outcome.Outcome) -> None:
-        outcomes.append(result)
-        if result.failed:
-            print(f"---- {result.name}\n{result.log.rstrip()}\n----")
-        say(f"{result.name}: {result.line()}")
-        for skip in result.skips:
-            print(f"          {skip}", flush=True)
-
-    boots = boot.Boots(say, take)
+    told = progress.Progress()
+    boots = boot.Boots(told.say, told.take)
     for board in wanted_boards:
         boots.run(board, wanted_suites, asked.limit, build=not asked.no_build)
     print("\n".join(boots.lines()), flush=True)
-    return outcome.summary(outcomes)[1]
+    return outcome.summary(told.outcomes)[1]
 
 
 if __name__ == "__main__":

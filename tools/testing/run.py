@@ -5,13 +5,11 @@ import argparse
 import concurrent.futures
 import pathlib
 import sys
-import threading
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from boarding import boot  # noqa: E402
 from boarding.boards import BOARDS  # noqa: E402
-from testing import checks, configurations, outcome, suites  # noqa: E402
+from testing import checks, configurations, outcome, progress, suites  # noqa: E402
 from testing.checks import CHECKS  # noqa: E402
 from testing.configurations import CONFIGURATIONS  # noqa: E402
 
@@ -126,25 +124,7 @@ class Selection:
         return [n for n in there if n not in left_out]
 
 
-class Run:
-    def __init__(self):
-        self.outcomes: list[outcome.Outcome] = []
-        self.started = time.monotonic()
-        self.lock = threading.RLock()  # of what is printed and counted
-
-    def say(self, text: str) -> None:
-        with self.lock:
-            print(f"[{time.monotonic() - self.started:5.0f} s] {text}", flush=True)
-
-    def take(self, result: outcome.Outcome) -> None:
-        with self.lock:
-            self.outcomes.append(result)
-            if result.failed:
-                print(f"---- {result.name}\n{result.log.rstrip()}\n----")
-            self.say(f"{result.name}: {result.line()}")
-            for skip in result.skips:
-                print(f"          {skip}", flush=True)
-
+class Run(progress.Progress):
     def run_suites(self, configuration: configurations.Configuration, chosen: list[str]) -> None:
         for result in suites.run(configuration, chosen) if chosen else []:
             self.take(result)
