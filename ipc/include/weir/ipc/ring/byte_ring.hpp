@@ -124,18 +124,16 @@ private:
 template <class End>
 struct TakeBytes {
     Result<ConstBytes> operator()(End& reader, const char* operation) const noexcept {
-        if (ring_copies(reader)) {
-            if constexpr (requires { reader.make_copy_room(0); }) {
-                const auto made = reader.make_copy_room(ring::record_size_max(reader.machine.capacity()));
-                if (!made) return failure(made.error());
-            }
+        if (reader.copies()) [[unlikely]] {
+            const auto made = reader.make_copy_room(ring::record_size_max(reader.machine.capacity()));
+            if (!made) return failure(made.error());
         }
         ring::RecordConsumer<ring::MachineAtomics>::Record record{};
         if (!reader.machine.take(record)) {
             reader.set_broken();
             return failure(Errc::corrupt, operation);
         }
-        return ConstBytes{ring_readable(reader, record.offset, record.size), record.size};
+        return ConstBytes{reader.readable(record.offset, record.size), record.size};
     }
 };
 /// Copies the next record into a buffer; one that does not fit stays.

@@ -43,6 +43,14 @@ public:
     [[nodiscard]] std::byte* data() const noexcept { return data_; }
     [[nodiscard]] const NamedRingFile& file() const noexcept { return file_; }
 
+    // --- as a RingReaderEnd: both sides trust each other, so there are no copies
+    [[nodiscard]] static constexpr bool copies() noexcept { return false; }
+    [[nodiscard]] static constexpr std::size_t copy_room() noexcept { return 0; }
+    static Result<void> make_copy_room(std::size_t) noexcept { return {}; }
+    [[nodiscard]] const std::byte* readable(std::size_t offset, std::size_t) const noexcept {
+        return data_ + offset;
+    }
+
     /// Whether `units` are there; the fast half of a wait.
     [[nodiscard]] bool ready(std::uint32_t units) const noexcept {
         return machine.known() >= units && open();

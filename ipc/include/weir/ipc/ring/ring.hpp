@@ -160,26 +160,6 @@ private:
     End* end_;
 };
 
-/// Whether an end of a ring gives out copies of records, since the writer is not trusted. Those of rings that have no
-/// such writers do not say.
-template <class End>
-[[nodiscard]] bool ring_copies(const End& end) noexcept {
-    if constexpr (requires { end.copies(); }) {
-        return end.copies();
-    } else {
-        return false;
-    }
-}
-/// `size` bytes at `offset` of the data of an end, to be read there or in a copy.
-template <class End>
-[[nodiscard]] const std::byte* ring_readable(End& end, std::size_t offset, std::size_t size) noexcept {
-    if constexpr (requires { end.readable(offset, size); }) {
-        return end.readable(offset, size);
-    } else {
-        return end.data() + offset;
-    }
-}
-
 /// Whether copies of T are looked at: not all bytes are a T. Of types that only one build understands
 /// (RecordTraits<T>::same_build) nothing is known.
 template <class T>
@@ -193,7 +173,7 @@ using RingTaken = std::conditional_t<ring_checks<T>, Result<Value>, Value>;
 /// the writer is turned out.
 template <RingRecord T, class End>
 [[nodiscard]] bool ring_valid(End& end, const void* first, std::uint32_t count) noexcept {
-    if (!ring_copies(end)) return true;
+    if (!end.copies()) return true;
     for (std::uint32_t i = 0; i < count; ++i) {
         const void* const at =
             static_cast<const std::byte*>(first) + std::size_t{i} * ring_shape_of<T>(1).unit_bytes;
@@ -392,8 +372,7 @@ private:
     struct TakeOne {
         using Value = RingItem<T, End>;
         RingTaken<T, Value> operator()(End& end) const noexcept {
-            const void* const place =
-                ring_readable(end, std::size_t{end.machine.offset()} * stride, sizeof(T));
+            const void* const place = end.readable(std::size_t{end.machine.offset()} * stride, sizeof(T));
             if constexpr (ring_checks<T>) {
                 if (!ring_valid<T>(end, place, 1)) [[unlikely]]
                     return failure(Errc::corrupt, End::waiting_for);
@@ -407,12 +386,10 @@ private:
         std::uint32_t most;
         RingTaken<T, Value> operator()(End& end) const noexcept {
             std::uint32_t count = std::min({most, end.machine.known(), end.machine.to_end()});
-            if constexpr (requires { end.copy_room(); }) {
-                if (end.copies()) [[unlikely]]
-                    count = std::min(count, static_cast<std::uint32_t>(end.copy_room() / stride));
-            }
+            if (end.copies()) [[unlikely]]
+                count = std::min(count, static_cast<std::uint32_t>(end.copy_room() / stride));
             const std::byte* const first =
-                ring_readable(end, std::size_t{end.machine.offset()} * stride, std::size_t{count} * stride);
+                end.readable(std::size_t{end.machine.offset()} * stride, std::size_t{count} * stride);
             if constexpr (ring_checks<T>) {
                 if (!ring_valid<T>(end, first, count)) [[unlikely]]
                     return failure(Errc::corrupt, End::waiting_for);
