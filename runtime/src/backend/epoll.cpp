@@ -124,7 +124,7 @@ void EpollBackend::on_events(DescriptorEntry& entry, std::uint32_t events) noexc
     }
 }
 
-int EpollBackend::wait_with_timerfd(void* events, int count_max, Instant until) noexcept {
+int EpollBackend::wait_with_timerfd(epoll_event* events, int count_max, Instant until) noexcept {
     const Instant now = MonotonicClock::now();
     const bool blocks = until > now;
     if (blocks && until != timer_at_) {
@@ -136,7 +136,7 @@ int EpollBackend::wait_with_timerfd(void* events, int count_max, Instant until) 
         ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
         timer_at_ = until;
     }
-    return ::epoll_wait(epoll_.get(), static_cast<epoll_event*>(events), count_max, blocks ? -1 : 0);
+    return ::epoll_wait(epoll_.get(), events, count_max, blocks ? -1 : 0);
 }
 
 // epoll has no shared memory that could be looked at: only time tells. The clock is read here and not in wait(), which

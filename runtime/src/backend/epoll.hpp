@@ -6,6 +6,8 @@
 #include "weir/backend/backend.hpp"
 #include "weir/sys/fd.hpp"
 
+struct epoll_event;
+
 namespace weir {
 
 class EpollBackend final : public Backend {
@@ -30,7 +32,7 @@ private:
     [[nodiscard]] long arm(DescriptorEntry& entry, std::uint8_t wanted) noexcept;
     void on_events(DescriptorEntry& entry, std::uint32_t events) noexcept;
     void finish(Operation& operation, long result) noexcept;
-    int wait_with_timerfd(void* events, int count_max, Instant until) noexcept;
+    int wait_with_timerfd(epoll_event* events, int count_max, Instant until) noexcept;
 
     DescriptorTable& descriptors_;
     Fd epoll_;
