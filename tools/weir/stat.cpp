@@ -97,7 +97,7 @@ void print_rates(std::FILE* out, const ipc::LinkStat& before, const ipc::LinkSta
 }
 
 std::uint64_t sleeps(const ipc::NamedRingSide& side) {
-    return (std::uint64_t{side.epoch} + 1) / 2;  // odd epochs are announcements: two steps for each
+    return ipc::ring::sleeps_of(side.epoch);
 }
 
 void print_side(std::FILE* out, const char* what, const ipc::NamedRingSide& side) {
@@ -147,6 +147,51 @@ void sleep_for_ns(std::uint64_t ns) {
     while (::nanosleep(&span, &span) < 0 && errno == EINTR) {}
 }
 
+int complain(const NameFound& found) {
+    std::fprintf(stderr, "weir: %s: %s: %s\n", found.name.c_str(), text(found.state), found.error.c_str());
+    return 1;
+}
+
+bool is_over(std::uint64_t line, const StatOptions& options) {
+    return options.lines != 0 && line >= options.lines;
+}
+
+int tell_of_server(std::FILE* out, const ipc::RuntimeDirectory& directory, const Name& name, NameFound found,
+                   const StatOptions& options) {
+    if (found.state != NameFound::State::live) return complain(found);
+    if (options.every_ns == 0) {
+        print_all(out, found);
+        return 0;
+    }
+    for (std::uint64_t line = 0; !is_over(line, options); ++line) {
+        sleep_for_ns(options.every_ns);
+        const ipc::LinkStat before = found.stat;
+        found = look_up(directory, name);
+        if (found.state != NameFound::State::live) return complain(found);
+        print_rates(out, before, found.stat);
+    }
+    return 0;
+}
+
+int tell_of_ring(std::FILE* out, const ipc::RuntimeDirectory& directory, const Name& name, NameFound found,
+                 const StatOptions& options) {
+    if (!found.ring) return complain(found);
+    if (options.every_ns == 0) {
+        print_all(out, found, *found.ring);
+        return 0;
+    }
+    for (std::uint64_t line = 0; !is_over(line, options); ++line) {
+        const Instant before = MonotonicClock::now();
+        sleep_for_ns(options.every_ns);
+        const ipc::NamedRingStat first = *found.ring;
+        found = look_at_ring(directory, name);
+        if (!found.ring) return complain(found);
+        const auto span_ns = static_cast<std::uint64_t>(to_ns(MonotonicClock::now()) - to_ns(before));
+        print_rates(out, first, *found.ring, span_ns);
+    }
+    return 0;
+}
+
 }  // namespace
 
 std::optional<std::uint64_t> span_ns(std::string_view text) noexcept {
@@ -176,39 +221,8 @@ int stat(std::FILE* out, std::string_view text_of_name, const StatOptions& optio
         NameFound ring = look_at_ring(*directory, *name);
         if (ring.state != NameFound::State::absent) found = std::move(ring);
     }
-    const auto complain = [&] {
-        std::fprintf(stderr, "weir: %s: %s: %s\n", found.name.c_str(), tool::text(found.state),
-                     found.error.c_str());
-        return 1;
-    };
-    if (found.named_ring) {
-        if (!found.ring) return complain();
-        if (options.every_ns == 0) print_all(out, found, *found.ring);
-        for (std::uint64_t line = 0; options.every_ns != 0 && (options.lines == 0 || line < options.lines);
-             ++line) {
-            const Instant before = MonotonicClock::now();
-            sleep_for_ns(options.every_ns);
-            const ipc::NamedRingStat first = *found.ring;
-            found = look_at_ring(*directory, *name);
-            if (!found.ring) return complain();
-            const auto span_ns = static_cast<std::uint64_t>(to_ns(MonotonicClock::now()) - to_ns(before));
-            print_rates(out, first, *found.ring, span_ns);
-        }
-        return 0;
-    }
-    if (found.state != NameFound::State::live) return complain();
-    if (options.every_ns == 0) {
-        print_all(out, found);
-        return 0;
-    }
-    for (std::uint64_t line = 0; options.lines == 0 || line < options.lines; ++line) {
-        sleep_for_ns(options.every_ns);
-        const ipc::LinkStat before = found.stat;
-        found = look_up(*directory, *name);
-        if (found.state != NameFound::State::live) return complain();
-        print_rates(out, before, found.stat);
-    }
-    return 0;
+    const auto tell = found.named_ring ? tell_of_ring : tell_of_server;
+    return tell(out, *directory, *name, std::move(found), options);
 }
 
 }  // namespace weir::tool
