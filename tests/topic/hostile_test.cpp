@@ -275,3 +275,55 @@ TEST_CASE("what a stranger publishes is a value of its type, or corrupt") {
         CHECK_IN_TASK(code_of(wrong) == Errc::corrupt);
     });
 }
+
+namespace {
+
+/// Writes to a word when the thread is about to sleep: once, and before others that are watched are told.
+struct WritesAtSleep : Watch {
+    explicit WritesAtSleep(std::atomic<std::uint32_t>& word) noexcept : target(word) {
+        set(kind, unchanged, 0);
+    }
+    WritesAtSleep(const WritesAtSleep&) = delete;
+    WritesAtSleep& operator=(const WritesAtSleep&) = delete;
+    ~WritesAtSleep() {
+        if (linked()) unlink();
+    }
+    std::atomic<std::uint32_t>& target;
+    std::atomic<std::uint32_t> unchanged{0};
+
+private:
+    static void sleeps(Watch& self) noexcept {
+        static_cast<WritesAtSleep&>(self).target = 0x7777'7777;
+        self.unlink();
+    }
+    static constexpr Kind kind{[](Watch&) noexcept {}, sleeps};
+};
+
+}  // namespace
+
+TEST_CASE(
+    "a publisher that falls asleep waiting for a subscriber which breaks its memory then waits for another "
+    "one") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        ipc::PublisherOptions options = place.publishes(2, TopicPolicy::wait_for_slowest);
+        options.patience = 10s;
+        options.link.trust = ipc::LinkTrust::nobody;
+        WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, options));
+        WEIR_CO_TRY(const LinkClient first, attach_by_hand(of, place));
+        WEIR_CO_TRY(const LinkClient second, attach_by_hand(of, place));
+        WEIR_CO_CHECK(put(of, publisher, 0, 2));
+        WritesAtSleep breaks(memory_of(first).words.position);
+        of.watch(breaks);
+        const auto waits = [](Scheduler&, PosePublisher& whom) -> Task<> {
+            const auto loan = co_await whom.loan().within(20ms);
+            CHECK_IN_TASK(code_of(loan) == Errc::timed_out);
+        };
+        const auto turns = [](Scheduler&) -> Task<> {
+            for (int i = 0; i < 10; ++i) WEIR_CO_CHECK(sleep_for(1ms));
+        };
+        WEIR_CO_CHECK(all_of(waits(of, publisher), turns(of)));
+        CHECK_IN_TASK(publisher.dropped() == 1);
+        CHECK_IN_TASK(
+            (first->state() == ipc::LinkState::lost && second->state() == ipc::LinkState::attached));
+    });
+}

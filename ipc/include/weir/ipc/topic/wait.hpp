@@ -121,6 +121,11 @@ private:
     static void about_to_sleep(Watch& watch) noexcept {
         auto& wait = static_cast<TopicWait&>(static_cast<WordWatch&>(watch).waiter);
         const TopicProgress progressed = wait.end_.sleep(wait.error_);
+        if (!wait.over_ && progressed == TopicProgress::waiting) {
+            // The one that is waited for may be another one now, and the memory of the one before is gone.
+            wait.watch();
+            wait.watch_.asleep = true;
+        }
         wait.end_if(progressed);
     }
     static void stopped(Stoppable& self) noexcept {
