@@ -295,9 +295,9 @@ Task<> no_link_left(Scheduler& scheduler, const ipc::RuntimeDirectory& directory
     WEIR_CO_CHECK(server.serve(scheduler, directory));
     // The budget has two: the server's and one for either end of a link.
     const Log log;
-    server.server.report_missing_links(1);
+    server.server.expect_clients(1);
     CHECK_IN_TASK(log.lines.empty());
-    server.server.report_missing_links(8);
+    server.server.expect_clients(8);
     CHECK_IN_TASK(log.lines ==
                   "weir: " + std::string(sample_name.view()) +
                       ": clients can be refused for want of a link (Budget::links is 2, the name with "

@@ -202,6 +202,19 @@ TEST_CASE("a topic has one publisher, one type, and as many subscribers as it wa
     });
 }
 
+TEST_CASE("a user that is not trusted gets all places but one") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        ipc::PublisherOptions options = place.publishes(4);
+        options.subscribers_max = 3;
+        options.link.trust = ipc::LinkTrust::nobody;
+        WEIR_CO_TRY(auto publisher, PosePublisher::create(of, pose_topic, options));
+        WEIR_CO_TRY(auto first, Poses::open(of, pose_topic, place.subscribes()).within(10s));
+        WEIR_CO_TRY(auto second, Poses::open(of, pose_topic, place.subscribes()).within(10s));
+        const auto third = co_await Poses::open(of, pose_topic, place.subscribes()).within(10s);
+        CHECK_IN_TASK((code_of(third) == Errc::no_place && third.error().b == 2));
+    });
+}
+
 TEST_CASE("numbers that cannot be are refused when the topic is made") {
     on_each([](Scheduler& of, const Place& place) -> Task<> {
         const auto code_with = [&](auto change) {

@@ -118,7 +118,7 @@ Result<void> RingWriterEnd::create(Scheduler& scheduler, const Name& name, const
     of_bytes_ = shape.record_size == 0;
     machine = Machine(*own, *nobody, data_, shape.units);
     WEIR_TRY(server_, LinkServer::create(scheduler, name, shape.terms(), hooks, this, options));
-    server_.report_missing_links(1);
+    server_.expect_clients(1);
     return {};
 }
 

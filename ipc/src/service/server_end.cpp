@@ -99,7 +99,7 @@ Result<ServerEnd*> ServerEnd::create(Scheduler& scheduler, const Name& name, con
         return failure(served.error());
     }
     end->server_ = std::move(*served);
-    end->server_.report_missing_links(clients_max);
+    end->server_.expect_clients(clients_max);
     return end;
 }
 

@@ -30,7 +30,7 @@ struct ServerState {
     LinkAdmission admission{};
     Instant started{};
     Duration handshake{};
-    std::uint32_t links_per_user = 0;
+    std::uint32_t links_per_user = 0;  // 0: links_per_user_most
     std::uint32_t pending_per_user = 0;
     std::uint32_t pending_max = 0;
     std::uint32_t pending = 0;

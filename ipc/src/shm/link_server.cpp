@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 
 constexpr Duration files_pause = 50ms;  // as accept() of the listeners: the connections stay in the backlog
 constexpr Duration slot_pause = 1ms;    // a slot that closes is free after the next wait
+constexpr std::uint32_t links_per_user_most = 8;
 constexpr int backlog = 16;
 
 Fd new_bell() noexcept {
@@ -351,9 +352,10 @@ void LinkEnd::grant(Link& link) noexcept {
         const bool counts = other->phase_ != Link::Phase::hello && !other->trusted_;
         if (counts && other->credentials_.uid == link.credentials_.uid) ++links;
     }
-    if (!link.trusted_ && links >= server.links_per_user) {
+    const std::uint32_t most = server.links_per_user > 0 ? server.links_per_user : links_per_user_most;
+    if (!link.trusted_ && links >= most) {
         ++server.over_cap;
-        turn_away(link, {.code = Errc::no_place, .operation = "", .b = server.links_per_user});
+        turn_away(link, {.code = Errc::no_place, .operation = "", .b = most});
         return;
     }
     const auto given = server.hooks.on_admit(server.owner, link);
@@ -524,7 +526,10 @@ Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, co
     return server;
 }
 
-void LinkServer::report_missing_links(std::uint32_t clients_max) const noexcept {
+void LinkServer::expect_clients(std::uint32_t clients_max) noexcept {
+    auto& links_per_user = slot_->state<ServerState>().links_per_user;
+    if (links_per_user == 0 && clients_max > 1)
+        links_per_user = std::min(clients_max - 1, links_per_user_most);
     const std::uint64_t wanted = std::uint64_t{clients_max} + 1;
     const std::uint64_t there = slot_->scheduler().links().capacity();
     if (there >= wanted) return;

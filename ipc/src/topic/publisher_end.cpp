@@ -143,7 +143,7 @@ Result<void> PublisherEnd::create(Scheduler& scheduler, const TopicName& name,
     patience_ = options.patience;
     WEIR_TRY(server_,
              LinkServer::create(scheduler, name, shape.terms(facts_.depth), hooks, this, options.link));
-    server_.report_missing_links(options.subscribers_max);
+    server_.expect_clients(options.subscribers_max);
     limit_ = no_limit;
     return {};
 }

@@ -228,8 +228,9 @@ struct LinkServerOptions {
     std::uint32_t pending_max = 4;                 ///< clients in their handshake at one time
     LinkTrust trust = LinkTrust::same_user;        ///< which clients are trusted
     LinkAdmission admission{};                     ///< which clients are let in
-    /// For each user that is not trusted: how many links it may have, and how many clients in their handshake.
-    std::uint32_t links_per_user = 8;
+    /// For each user that is not trusted: how many links it may have, and how many clients in their handshake. 0 links: one
+    /// less than there are places, if there are several, so that no such user has all of them, and at most 8.
+    std::uint32_t links_per_user = 0;
     std::uint32_t pending_per_user = 2;
     const RuntimeDirectory* directory = nullptr;  ///< null: RuntimeDirectory::find(), made if it is not there
 };
@@ -255,9 +256,9 @@ public:
                                      const LinkHooks& hooks, void* owner,
                                      const LinkServerOptions& options = {}) noexcept;
 
-    /// Reports a line if Budget::links leaves no room for the name and `clients_max` clients, which can never all attach
-    /// then. Who has served the name knows how many are to.
-    void report_missing_links(std::uint32_t clients_max) const noexcept;
+    /// Who has served the name tells for how many clients there is a place. Settles links_per_user if its options left it
+    /// open; reports a line if Budget::links leaves no room for the name and as many, which can never all attach then.
+    void expect_clients(std::uint32_t clients_max) noexcept;
 
     /// For owners that move: what the hooks of the server and of all its links are given from now on.
     void set_owner(void* owner) noexcept;
