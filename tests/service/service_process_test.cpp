@@ -8,6 +8,8 @@
 
 #include <atomic>
 
+#include <sched.h>
+
 namespace {
 
 using namespace weir;
@@ -20,6 +22,27 @@ Task<> serve(Scheduler& scheduler, const Place& place, int say_to) {
     for (;;) {
         WEIR_CO_TRY(auto call, server.next());
         call.reply({.sum = std::int64_t{call->left} + call->right});
+    }
+}
+
+/// Whoever runs on the processor of a process without work of its own is preempted by any other, at every bell.
+void run_on_one_processor(bool idle) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+    if (!idle) ::sched_setaffinity(0, sizeof(one), &one);
+    const sched_param none{};
+    if (idle) ::sched_setscheduler(0, SCHED_IDLE, &none);
+}
+
+Task<> serve_one_at_a_time(Scheduler& scheduler, const Place& place, int say_to) {
+    WEIR_CO_TRY(auto server,
+                Adder::Server::create(scheduler, adder, place.served({.calls_max = 1, .window = 1})));
+    say(say_to);
+    for (;;) {
+        WEIR_CO_TRY(auto call, server.next());
+        WEIR_CO_CHECK(sleep_for(200us));
+        call.reply({.sum = 1});
     }
 }
 
@@ -342,4 +365,31 @@ TEST_CASE("both sides sleep and wake at random times, and no call is lost") {
         WEIR_CO_CHECK(
             all_of(asks(of, client, 1), asks(of, client, 2), asks(of, client, 3), asks(of, other, 4)));
     }(*running, place));
+}
+
+TEST_CASE("a server that is preempted right after it rang is not taken for one that breaks the rules") {
+    skip_where_simulated();
+    cpu_set_t before;
+    REQUIRE(::sched_getaffinity(0, sizeof(before), &before) == 0);
+    run_on_one_processor(false);
+    const Place place;
+    // Inherits the processor. Late cancels, requests and their cancels come together.
+    Victim victim([&](Scheduler& in, int say_to) -> Task<> {
+        run_on_one_processor(true);
+        return serve_one_at_a_time(in, place, say_to);
+    });
+    victim.wait_until_it_says();
+    Running running;
+    running.must_run([](Scheduler& of, const Place& where) -> Task<> {
+        WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
+        for (int i = 0; i < 20'000; ++i) {
+            const auto reply = co_await client.call({.left = i, .right = 1}).within(Duration(i % 64 * 4us));
+            const auto code = code_of(reply);
+            CHECK_IN_TASK((reply || code == Errc::timed_out || code == Errc::no_place));
+            if (code == Errc::corrupt) break;
+            if (code == Errc::no_place) WEIR_CO_CHECK(sleep_for(20us));
+        }
+    }(*running, place));
+    victim.kill();
+    ::sched_setaffinity(0, sizeof(before), &before);
 }

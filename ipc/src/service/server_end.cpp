@@ -232,14 +232,24 @@ bool ServerEnd::on_entry(ServerClient& client) noexcept {
         case News::nothing: break;
         case News::request: on_request(client, arrival.index, arrival.value); break;
         case News::cancel: on_cancel(client, arrival.index); break;
-        case News::taken: send_more(*client.calls_[arrival.index]); break;
+        case News::taken:
+            make_room(client);
+            send_more(*client.calls_[arrival.index]);
+            break;
         case News::breach: break_off(client); break;
     }
     return client.attached();
 }
 
+// What ends a call lets its index be used again: first of all there has to be room for that one's entries. They would be
+// too many if those that were read already still counted.
+void ServerEnd::make_room(ServerClient& client) noexcept {
+    std::ignore = client.port.reader.publish_lightly();  // it does not wait for that
+}
+
 void ServerEnd::on_request(ServerClient& client, std::uint32_t index, std::uint64_t left_ns) noexcept {
     if (free_calls_.empty()) {
+        make_room(client);
         told(client, client.port.refuse(index, clients_.size() * shape_.calls_max));
         return;
     }
@@ -275,6 +285,7 @@ void ServerEnd::on_cancel(ServerClient& client, std::uint32_t index) noexcept {
     }
     over(call);
     if (client.waiting_.empty()) client.in_round().unlink();
+    make_room(client);
     told(client, client.port.reject(index, 0));
 }
 

@@ -156,6 +156,7 @@ private:
 
     Result<LinkGrant> admit(ServerClient& client, Link& link) noexcept;
     bool on_entry(ServerClient& client) noexcept;
+    void make_room(ServerClient& client) noexcept;
     void on_request(ServerClient& client, std::uint32_t index, std::uint64_t left_ns) noexcept;
     void on_cancel(ServerClient& client, std::uint32_t index) noexcept;
     void send_more(ServerCall& call) noexcept;
