@@ -192,6 +192,20 @@ TEST_CASE("clients beyond the limit, of other types, or of something else are tu
     });
 }
 
+TEST_CASE("a client takes no more memory than it wants to, whatever the server's bounds are") {
+    on_each([](Scheduler& of, const Place& place) -> Task<> {
+        WEIR_CO_TRY(auto server,
+                    Adder::Server::create(of, adder, place.served({.calls_max = 64, .window = 64})));
+        const auto small =
+            co_await Adder::Client::open(of, adder, place.opened({.memory_max = 16 * 1024})).within(10s);
+        CHECK_IN_TASK((code_of(small) == Errc::too_large && small.error().a > 64 * 64 * sizeof(AddReply)));
+        if (!small) CHECK_IN_TASK(small.error().b == 16 * 1024);
+        WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, place.opened()).within(10s));
+        const auto both = co_await all_of(ask(of, client, 2), serve(of, server, 1));
+        CHECK_IN_TASK(both.has_value());
+    });
+}
+
 TEST_CASE("bounds that cannot be are refused") {
     on_each([](Scheduler& of, const Place& place) -> Task<> {
         for (const ipc::ServiceOptions& bad :

@@ -73,9 +73,11 @@ ClientEnd::ClientEnd(Scheduler& scheduler, const Shape& shape, const Records& re
 ClientEnd::Opening::Opening(ClientEnd& owner) noexcept : wait(OpenLink(owner.again_)) {}
 
 Result<ClientEnd*> ClientEnd::create(LinkClient client, const Records& records, const OpenLink& again,
-                                     ServiceClientOptions::Reconnect reconnect) noexcept {
+                                     const ServiceClientOptions& options) noexcept {
     WEIR_TRY(const Shape shape, shape_of(*client, records));
     const Layout layout = layout_of(shape);
+    if (layout.size > options.memory_max)
+        return failure(Errc::too_large, "service open", layout.size, options.memory_max);
     WEIR_TRY(Mapping memory, private_memory(static_cast<std::size_t>(layout.size)));
     std::byte* const block = memory.data();
     const auto at = [block](std::uint64_t offset) { return static_cast<void*>(block + offset); };
@@ -89,7 +91,7 @@ Result<ClientEnd*> ClientEnd::create(LinkClient client, const Records& records, 
     end->slots_ = {slots, shape.calls_max};
     end->calls_ = {calls, shape.calls_max};
     end->parts_ = block + layout.parts;
-    end->reconnect_ = reconnect;
+    end->reconnect_ = options.reconnect;
     end->attach_checked(std::move(client));
     return end;
 }

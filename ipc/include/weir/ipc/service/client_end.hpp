@@ -26,6 +26,8 @@ struct ServiceClientOptions {
         await,  ///< they wait until it is served again, and attached, for as long as each of them may
     };
     Reconnect reconnect = Reconnect::none;
+    /// Bytes that the client may take for itself: how much it is the server says, by its bounds.
+    std::uint64_t memory_max = std::uint64_t{64} << 20;
     LinkOpenOptions link{};
 };
 
@@ -129,9 +131,9 @@ private:
 class ClientEnd : public PortLink<ClientEnd, ClientPort<ring::MachineAtomics>> {
 public:
     /// Takes over an attachment. In memory of its own, until close() and the end of its last stream. `again` opens another
-    /// one. Errors: mismatch (memory that does not fit its terms), no_memory.
+    /// one; of `options` the link is not read. Errors: mismatch (memory that does not fit its terms), too_large, no_memory.
     static Result<ClientEnd*> create(LinkClient client, const Records& records, const OpenLink& again,
-                                     ServiceClientOptions::Reconnect reconnect) noexcept;
+                                     const ServiceClientOptions& options) noexcept;
     ClientEnd(const ClientEnd&) = delete;
     ClientEnd& operator=(const ClientEnd&) = delete;
     void close() noexcept;

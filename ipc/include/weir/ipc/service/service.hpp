@@ -436,12 +436,14 @@ public:
     class [[nodiscard]] Open : public Awaitable<Open> {
     public:
         using Outcome = Result<Client>;
-        Open(const OpenLink& link, ServiceClientOptions::Reconnect reconnect) noexcept
-            : link_(link), reconnect_(reconnect) {}
+        Open(const OpenLink& link, const ServiceClientOptions& options) noexcept
+            : link_(link), options_(options) {
+            options_.link = {};  // in `link`
+        }
         class Wait : public OpenLink::Wait {
         public:
             explicit Wait(Open&& open) noexcept
-                : OpenLink::Wait(OpenLink(open.link_)), again_(open.link_), reconnect_(open.reconnect_) {}
+                : OpenLink::Wait(OpenLink(open.link_)), again_(open.link_), options_(open.options_) {}
             Result<Client> take() noexcept {
                 WEIR_TRY(LinkClient link, OpenLink::Wait::take());
                 WEIR_TRY(service::ClientEnd* const end,
@@ -450,7 +452,7 @@ public:
                                                      .reply_size = sizeof(Reply),
                                                      .alignment = alignment,
                                                      .valid = valid<Reply>()},
-                                                    again_, reconnect_));
+                                                    again_, options_));
                 Client client;
                 client.end_ = end;
                 return client;
@@ -458,20 +460,20 @@ public:
 
         private:
             OpenLink again_;
-            ServiceClientOptions::Reconnect reconnect_;
+            ServiceClientOptions options_;
         };
 
     private:
         OpenLink link_;
-        ServiceClientOptions::Reconnect reconnect_;
+        ServiceClientOptions options_;
     };
 
     /// Waits until `name` is served, attaches to it, and makes all the memory that calls take. Errors: those of
     /// open_link(): no_place (the server has its clients_max), mismatch (of other types), denied, no_link, no_memory,
-    /// no_files, cancelled, timed_out.
+    /// no_files, cancelled, timed_out; and too_large (a = its bytes, b = memory_max).
     [[nodiscard]] static Open open(Scheduler&, const ServiceName& name,
                                    const ServiceClientOptions& options = {}) noexcept {
-        return Open(open_link(name, terms(0), options.link), options.reconnect);
+        return Open(open_link(name, terms(0), options.link), options);
     }
 
     /// Makes a call and waits for its reply. Any number of tasks may have one at the same time, up to calls_max(). A
