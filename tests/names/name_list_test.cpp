@@ -88,6 +88,22 @@ TEST_CASE("a list passes over files that are no names") {
     CHECK(found[0].state == NameState::stale);
 }
 
+TEST_CASE("what nobody could open is passed over, and what comes behind it is listed") {
+    const TemporaryDirectory temporary;
+    const std::string deep =
+        temporary / std::string(107 - std::string(temporary.path()).size() - 9, 'd').c_str();
+    REQUIRE(::mkdir(deep.c_str(), 0700) == 0);
+    const auto directory = ipc::RuntimeDirectory::at(deep);
+    REQUIRE(directory.has_value());
+    // A link to itself, and a name whose path no socket's address can hold.
+    REQUIRE(::symlink("a.weir", (deep + "/a.weir").c_str()) == 0);
+    touch((deep + "/longer.weir").c_str());
+    touch((deep + "/b.weir").c_str());
+    const auto found = all_of_them(*directory);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].name == Name("b"));
+}
+
 TEST_CASE("a list may be longer than what is read at once") {
     const TemporaryDirectory temporary;
     const auto directory = runtime_directory_at(temporary);

@@ -97,8 +97,12 @@ Result<NameEntry> NameList::next() noexcept {
             file.copy(socket.data(), file_size_max);
             if (name && is_there(fd_.get(), socket.data())) continue;
         } else if (name && kind == NameKind::link) {
-            WEIR_TRY(state, look_at_name(directory_, *name));
-            if (state == NameState::absent) continue;  // gone meanwhile
+            const auto looked = look_at_name(directory_, *name);
+            if (!looked && (looked.error() == Errc::no_files || looked.error() == Errc::no_memory))
+                return failure(looked.error());
+            // Gone meanwhile; or nothing that anybody could open, a link to itself, say.
+            if (!looked || *looked == NameState::absent) continue;
+            state = *looked;
         }
         struct stat status {};
         if (!name || ::fstatat(fd_.get(), path, &status, AT_SYMLINK_NOFOLLOW) < 0) continue;

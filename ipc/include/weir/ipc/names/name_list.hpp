@@ -62,14 +62,15 @@ struct NameEntry {
     mode_t mode;  ///< permission bits: who may write to it may open it
 };
 
-/// The names in a directory, each of them once, in no order. What comes or goes meanwhile may be among them or not.
+/// The names in a directory, each of them once, in no order. What comes or goes meanwhile may be among them or not; what
+/// nobody could open under its path is not.
 /// Move-only; holds a descriptor, and a kilobyte to read into: mind the frame.
 class NameList {
 public:
     /// Errors: not_found (there is no such directory), denied (we may not read it), no_files.
     static Result<NameList> open(const RuntimeDirectory& directory) noexcept;
 
-    /// The next one. Makes a few system calls. Errors: ended (there are no more), no_files.
+    /// The next one. Makes a few system calls. Errors: ended (there are no more), no_files, no_memory.
     Result<NameEntry> next() noexcept;
 
 private:
