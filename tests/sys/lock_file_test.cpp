@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -109,6 +110,27 @@ TEST_CASE("a link in the lock's place is not followed, and a directory that is m
     const auto missing = sys::take_lock("/no/such/directory/s", "test");
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error() == Errc::not_found);
+}
+
+TEST_CASE("what has another path as well, or is no file, is no lock, and is left as it is") {
+    const Path path;
+    const std::string other = path.lock() + ".other";
+    std::FILE* const file = std::fopen(other.c_str(), "w");
+    REQUIRE(file != nullptr);
+    std::fputs("kept", file);
+    std::fclose(file);
+    REQUIRE(::chmod(other.c_str(), 0640) == 0);
+    REQUIRE(::link(other.c_str(), path.lock().c_str()) == 0);
+    const auto linked = sys::take_lock(path.c_str(), "test");
+    CHECK((!linked && linked.error() == Errc::denied));
+    struct stat status {};
+    REQUIRE(::stat(other.c_str(), &status) == 0);
+    CHECK((status.st_size == 4 && (status.st_mode & 07777) == 0640));
+    ::unlink(other.c_str());
+    ::unlink(path.lock().c_str());
+    REQUIRE(::mkfifo(path.lock().c_str(), 0600) == 0);
+    const auto fifo = sys::take_lock(path.c_str(), "test");
+    CHECK((!fifo && fifo.error() == Errc::denied));
 }
 
 TEST_CASE("another user's lock is denied") {

@@ -56,6 +56,10 @@ Result<Fd> take_lock(const char* path, const char* operation) noexcept {
             return failure(Errc::in_use, operation, holder_of(fd.get()));
         }
         if (!still_at(file, fd.get())) continue;  // its last holder removed it meanwhile
+        // Whoever may write to the directory could have linked another file of ours here, to have it emptied.
+        struct stat status {};
+        if (::fstat(fd.get(), &status) < 0) return failure(Error::from_errno(operation, errno));
+        if (!S_ISREG(status.st_mode) || status.st_nlink != 1) return failure(Errc::denied, operation);
         // A rival of the same user must be able to open it, to learn who we are, whatever the umask took.
         if (::fchmod(fd.get(), 0600) < 0) return failure(Error::from_errno(operation, errno));
         char text[24];

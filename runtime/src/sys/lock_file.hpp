@@ -12,7 +12,8 @@
 
 namespace weir::sys {
 
-/// The locked file. Errors: in_use (holder's pid in Error::a, 0 if unknown), denied, not_found, too_large.
+/// The locked file. Errors: in_use (holder's pid in Error::a, 0 if unknown), denied (also if what lies there is no file, or
+/// one that has another path as well), not_found, too_large.
 Result<Fd> take_lock(const char* path, const char* operation) noexcept;
 
 /// Removes PATH.lock; the lock itself goes with the descriptor.
