@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <weir/sys/message.hpp>
+
 #include "bound_socket.hpp"
 #include "support/child.hpp"
+#include "support/cut_descriptors.hpp"
 #include "support/skip.hpp"
 
 #include <filesystem>
@@ -70,6 +73,28 @@ TEST_CASE("a name takes the place of what servers left that were killed, at what
     }
     CHECK(!exists(temporary / "pump.weir"));
     CHECK(!exists(temporary / "pump.weir.lock"));
+}
+
+TEST_CASE("no descriptors get in at either end of a connection, unless it is asked for") {
+    if (!kernel_keeps_descriptors_out()) skip("SO_PASSRIGHTS is not known here: before Linux 6.16");
+    const TemporaryDirectory temporary;
+    const auto directory = runtime_directory_at(temporary);
+    const BoundSocket server(directory, "pump");
+    long status = 0;
+    const Fd client = ipc::connect_to_name(*ipc::RuntimePath::make(server.path()), status);
+    REQUIRE(status == 0);
+    const auto sent = [](const Fd& socket) {
+        sys::DescriptorMessage message("x", 1);
+        const int descriptors[] = {socket.get()};
+        message.attach(descriptors);
+        return sys::send_message(socket.get(), message.header());
+    };
+    CHECK(sent(client) == -EPERM);  // before anybody accepts
+    const Fd accepted(::accept4(server.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+    CHECK(sent(client) == -EPERM);
+    CHECK(sent(accepted) == -EPERM);
+    ipc::let_descriptors_in(client.get(), true);
+    CHECK(sent(accepted) == 1);
 }
 
 TEST_CASE("what is no socket stays where it is") {

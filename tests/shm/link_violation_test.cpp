@@ -5,9 +5,11 @@
 #include "client_by_hand.hpp"
 #include "link_fixture.hpp"
 
+#include "names/bound_name.hpp"
 #include "support/cut_descriptors.hpp"
 #include "support/skip.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <string>
 
@@ -42,6 +44,7 @@ struct Deed {
     enum class After { connecting, asking, attaching } after;
     void (*act)(ClientByHand& client);
     BellKind bell = BellKind::packet;
+    bool old_kernel = false;  // that lets descriptors in
 };
 
 Task<> turned_out(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, const Deed& deed) {
@@ -49,6 +52,7 @@ Task<> turned_out(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, 
     server.links_max = 2;
     const LinkTrust trust = deed.bell == BellKind::eventfd ? LinkTrust::everyone : LinkTrust::nobody;
     WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = trust}));
+    if (deed.old_kernel) let_all_descriptors_in();
     WEIR_CO_TRY(auto honest, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
     SampleClient owner;
     honest.set_owner(SampleClient::hooks, &owner);
@@ -124,9 +128,9 @@ TEST_CASE("a client that rings by packet where bells are eventfds is turned out"
                    BellKind::eventfd});
 }
 
-// One packet with a descriptor beside it.
+// One packet with a descriptor beside it: what sending it came to.
 template <class T>
-void send_with_descriptor(const ClientByHand& client, const T& packet) {
+long try_with_descriptor(const Fd& socket, const T& packet) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     const Fd reading(ends[0]);
@@ -134,21 +138,83 @@ void send_with_descriptor(const ClientByHand& client, const T& packet) {
     sys::DescriptorMessage message(&packet, sizeof(packet));
     const int descriptors[] = {reading.get()};
     message.attach(descriptors);
-    CHECK(sys::send_message(client.socket.get(), message.header()) == sizeof(packet));
+    return sys::send_message(socket.get(), message.header());
 }
-TEST_CASE("descriptors from a client are not taken, and it is turned out, at any time") {
+template <class T>
+void send_with_descriptor(const ClientByHand& client, const T& packet) {
+    CHECK(try_with_descriptor(client.socket, packet) == sizeof(packet));
+}
+TEST_CASE(
+    "descriptors from a client that the kernel lets in are not taken, and it is turned out, at any time") {
     if (!kernel_tells_of_cut_descriptors())
         skip("recvmsg does not tell of descriptors that it dropped (an emulator)");
     const auto descriptors_before = open_descriptors();
-    must_turn_out({LinkViolation::descriptors, Deed::After::connecting, [](ClientByHand& client) {
-                       send_with_descriptor(client, ipc::Hello{.terms = sample_terms});
-                   }});
-    must_turn_out({LinkViolation::descriptors, Deed::After::asking, [](ClientByHand& client) {
-                       send_with_descriptor(client, Note{.kind = Note::Kind::mapped});
-                   }});
+    must_turn_out(
+        {LinkViolation::descriptors, Deed::After::connecting,
+         [](ClientByHand& client) { send_with_descriptor(client, ipc::Hello{.terms = sample_terms}); },
+         BellKind::packet, true});
+    must_turn_out(
+        {LinkViolation::descriptors, Deed::After::asking,
+         [](ClientByHand& client) { send_with_descriptor(client, Note{.kind = Note::Kind::mapped}); },
+         BellKind::packet, true});
     must_turn_out({LinkViolation::descriptors, Deed::After::attaching,
-                   [](ClientByHand& client) { send_with_descriptor(client, ipc::ring_packet); }});
+                   [](ClientByHand& client) { send_with_descriptor(client, ipc::ring_packet); },
+                   BellKind::packet, true});
     CHECK(open_descriptors() == descriptors_before);
+}
+
+Task<> client_keeps_them(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    SampleServer server;
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = LinkTrust::nobody}));
+    ClientByHand client(server.server.path());
+    CHECK_IN_TASK(try_with_descriptor(client.socket, ipc::Hello{.terms = sample_terms}) == -EPERM);
+    WEIR_CO_CHECK(client.ask(scheduler, sample_terms, BellKind::packet));
+    CHECK_IN_TASK(try_with_descriptor(client.socket, Note{.kind = Note::Kind::mapped}) == -EPERM);
+    WEIR_CO_CHECK(client.acknowledge(scheduler));
+    CHECK_IN_TASK(try_with_descriptor(client.socket, ipc::ring_packet) == -EPERM);
+    WEIR_CO_TRY(const auto stat, stat_of(scheduler, server));
+    CHECK_IN_TASK((stat.peers == 1 && stat.turned_out == 0));
+}
+TEST_CASE("a client keeps the descriptors that it sends, where the kernel can see to it") {
+    if (!kernel_keeps_descriptors_out()) skip("SO_PASSRIGHTS is not known here: before Linux 6.16");
+    in_directory(client_keeps_them);
+}
+
+Task<> serve_by_hand(Scheduler&, const Fd& listener) {
+    const SampleServer memory;
+    WEIR_CO_CHECK(readable(listener.get()));
+    const Fd socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    WEIR_CO_CHECK(readable(socket.get()));
+    ipc::Hello hello{};
+    CHECK_IN_TASK(::recv(socket.get(), &hello, sizeof(hello), MSG_DONTWAIT) == sizeof(hello));
+    WEIR_CO_TRY(const auto region, ipc::Region::create(SampleServer::client_size, "test client"));
+    const ipc::Answer answer{.terms = sample_terms,
+                             .server_size = SampleServer::region_size,
+                             .client_size = SampleServer::client_size};
+    const int descriptors[] = {memory.region.fd(), region.fd()};
+    sys::DescriptorMessage message(&answer, sizeof(answer));
+    message.attach(descriptors);
+    CHECK_IN_TASK(sys::send_message(socket.get(), message.header()) == sizeof(answer));
+    WEIR_CO_CHECK(readable(socket.get()));
+    Note note{};
+    CHECK_IN_TASK(::recv(socket.get(), &note, sizeof(note), MSG_DONTWAIT) == sizeof(note));
+    const Note attached{.kind = Note::Kind::attached};
+    CHECK_IN_TASK(try_with_descriptor(socket, attached) == -EPERM);
+    CHECK_IN_TASK(::send(socket.get(), &attached, sizeof(attached), MSG_NOSIGNAL) == sizeof(attached));
+}
+Task<> server_keeps_them(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    WEIR_CO_TRY(const auto path, directory.path_of(sample_name, ipc::link_suffix));
+    WEIR_CO_TRY(const auto bound,
+                ipc::bind_name(path, {.mode = 0600, .owner = -1, .group = -1, .backlog = 2}));
+    const ipc::LinkOpenOptions options{.trust = LinkTrust::nobody, .directory = &directory};
+    auto both = co_await all_of(ipc::open_link(sample_name, sample_terms, options).within(5s),
+                                serve_by_hand(scheduler, bound.listener));
+    CHECK_IN_TASK(both.has_value());
+    ipc::remove_name(path);
+}
+TEST_CASE("after its answer a server keeps its descriptors, too") {
+    if (!kernel_keeps_descriptors_out()) skip("SO_PASSRIGHTS is not known here: before Linux 6.16");
+    in_directory(server_keeps_them);
 }
 
 TEST_CASE("a client that seals its region itself is turned out") {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <tuple>
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -42,6 +43,25 @@ inline bool kernel_tells_of_cut_descriptors() {
     ::close(ends[0]);
     ::close(ends[1]);
     return (header.msg_flags & MSG_CTRUNC) != 0;
+}
+
+constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS
+
+/// Whether the kernel can keep a peer's descriptors out of a socket's queue: Linux 6.16.
+inline bool kernel_keeps_descriptors_out() {
+    const int socket = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    REQUIRE(socket >= 0);
+    const int no = 0;
+    const bool can = ::setsockopt(socket, SOL_SOCKET, pass_rights_option, &no, sizeof(no)) == 0;
+    ::close(socket);
+    return can;
+}
+
+/// Every socket of this process lets descriptors in, as on an older kernel, and so does what it accepts.
+inline void let_all_descriptors_in() {
+    const int yes = 1;
+    for (int fd = 0; fd < 256; ++fd)
+        std::ignore = ::setsockopt(fd, SOL_SOCKET, pass_rights_option, &yes, sizeof(yes));
 }
 
 }  // namespace weir::test

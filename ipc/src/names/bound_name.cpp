@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <tuple>
 #include <unistd.h>
 
 namespace weir::ipc {
@@ -26,8 +27,12 @@ constexpr const char* operation = "serving a name";
 
 static_assert(sizeof(sockaddr_un{}.sun_path) == RuntimePath::size_max + 1);
 
+// Descriptors that a stranger sends die in our thread although we never take them, and the last close of a socket that
+// lingers waits for as long as its owner chose. Who is accepted inherits this from the listener.
 Fd new_socket(int type) noexcept {
-    return Fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    Fd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (fd) let_descriptors_in(fd.get(), false);
+    return fd;
 }
 
 sockaddr_un address_of(const RuntimePath& path) noexcept {
@@ -76,6 +81,13 @@ Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& opt
         return failure(listener.error());
     }
     return BoundName{std::move(*lock), std::move(*listener)};
+}
+
+void let_descriptors_in(int socket, bool let) noexcept {
+    constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS, Linux 6.16
+    const int value = let ? 1 : 0;
+    // An older kernel lets everything in.
+    std::ignore = ::setsockopt(socket, SOL_SOCKET, pass_rights_option, &value, sizeof(value));
 }
 
 void remove_name(const RuntimePath& path) noexcept {

@@ -22,7 +22,7 @@ struct BoundNameOptions {
 
 struct BoundName {
     Fd lock;      ///< PATH.lock, held as long as it is open
-    Fd listener;  ///< seqpacket, close-on-exec, non-blocking
+    Fd listener;  ///< seqpacket, close-on-exec, non-blocking; lets no descriptors in, nor does what it accepts
 };
 
 /// Takes the lock, binds, listens, and puts the socket in place of what a killed server left. Errors: in_use (the
@@ -33,7 +33,11 @@ Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& opt
 /// Removes path and lock; the lock itself goes with its descriptor.
 void remove_name(const RuntimePath& path) noexcept;
 
-/// Connects to `path`, non-blocking: the socket, or the negative errno in `status`.
+/// Whether a peer's descriptors get into a socket's queue: if not, its send fails with EPERM. Without effect before
+/// Linux 6.16, where all get in.
+void let_descriptors_in(int socket, bool let) noexcept;
+
+/// Connects to `path`, non-blocking: the socket, which lets no descriptors in, or the negative errno in `status`.
 Fd connect_to_name(const RuntimePath& path, long& status, int type = SOCK_SEQPACKET) noexcept;
 
 }  // namespace weir::ipc

@@ -84,6 +84,7 @@ void LinkEnd::on_client_packet(Link& link) noexcept {
             lose(link, LinkState::lost);
             return;
         }
+        if (answers) let_descriptors_in(fd, false);
         std::array<Fd, answer_descriptors> descriptors;
         const std::size_t count = answers ? message.take(descriptors) : 0;
         const auto size = static_cast<std::size_t>(got);
@@ -258,6 +259,8 @@ void OpenLink::Wait::try_once() noexcept {
         fail({.code = Errc::denied, .operation = "link open, where an untrusted user serves", .a = peer.uid});
         return;
     }
+    // Until the answer is there.
+    let_descriptors_in(socket.get(), true);
     LinkTable& table = scheduler_->links();
     LinkSlot* const slot = table.take(LinkEnd::kind);
     if (slot == nullptr) {
