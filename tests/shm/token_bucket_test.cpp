@@ -41,5 +41,23 @@ TEST_CASE("in the long run a token bucket gives no more than one token for each 
     for (std::int64_t ns = 0; ns < 1'000'000; ns += 100) taken += bucket.take(instant_of_ns(ns)) ? 1 : 0;
     CHECK(taken == 1'000 + 3);
 }
+TEST_CASE("what is taken besides is missing later, however much it is") {
+    ipc::TokenBucket<1'000, 4> bucket;
+    Instant now = instant_of_ns(50'000);
+    CHECK(bucket.take(now));
+    bucket.take_more(now, 2);
+    CHECK(bucket.take(now));
+    CHECK(!bucket.take(now));
+    bucket.take_more(now, 10);
+    CHECK(bucket.wait(now) == 11'000ns);
+    now += 10'999ns;
+    CHECK(!bucket.take(now));
+    now += 1ns;
+    CHECK(bucket.take(now));
+    // From one that was left alone, too.
+    now += 1h;
+    bucket.take_more(now, 5);
+    CHECK(bucket.wait(now) == 2'000ns);
+}
 
 }  // namespace

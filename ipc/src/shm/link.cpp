@@ -25,6 +25,7 @@
 #include <cstring>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace weir::ipc {
@@ -33,12 +34,21 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made up for
+constexpr Duration ring_long = 20us;
+constexpr Duration ring_share = 5us;  // of our time, for each token that a ring takes
 constexpr Duration rest_span = 1ms;
 constexpr int packets_max = 4;  // in one look
 constexpr int floods_max = 64;  // looks that all find more
 constexpr std::uint8_t credit_max = 64;
 // Of the attach socket: many times what an honest peer leaves unread, and all that one which never reads can hold.
 constexpr int unread_bytes_max = 16 * 1024;
+
+// Of our thread alone: who is woken may run in its place before the send returns.
+Duration processor_time() noexcept {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
+}
 
 // What the kernel says of all users that have no number in our user namespace.
 constexpr std::uint32_t unnamed_uid = 65'534;
@@ -326,7 +336,9 @@ void LinkEnd::ring_by_packet(Link& link) noexcept {
     LinkSlot& slot = *link.slot_;
     const Instant now = slot.scheduler().now();
     if (link.rings_.take(now)) {
+        const Duration before = link.dear_ ? processor_time() : Duration::zero();
         const long sent = sys::send(slot.fd(socket_watch), &ring_packet, sizeof(ring_packet));
+        if (!link.trusted_) charge_for_ring(link, now, before);
         if (sent != -ENOBUFS && sent != -ENOMEM) {
             ++link.bells_rung_;
             return;
@@ -334,6 +346,14 @@ void LinkEnd::ring_by_packet(Link& link) noexcept {
     }
     link.withheld_ = true;
     if (!slot.timer_armed()) slot.arm_timer(ring_pause);
+}
+
+// A filter or thousands of pollers at the peer's socket make a send to it take milliseconds of our time. Those cost a
+// system call to find out, so it is done only after one took long, which may have been another process's turn.
+void LinkEnd::charge_for_ring(Link& link, Instant began, Duration before) noexcept {
+    const Instant now = link.slot_->scheduler().now();
+    if (link.dear_) link.rings_.take_more(now, std::min(now - began, processor_time() - before) / ring_share);
+    if (now - began >= ring_long) link.dear_ = true;
 }
 
 bool LinkEnd::heard_by_packet(Link& link) noexcept {

@@ -94,6 +94,9 @@ public:
     static void signal(Link& link) noexcept;
     static const LinkHooks* hooks_of(const Link& link, void*& owner) noexcept;
     static void ring_by_packet(Link& link) noexcept;
+    /// After a send to a peer that is not trusted: it pays for the time that it took since `began`, or since the thread
+    /// had run for `before`.
+    static void charge_for_ring(Link& link, Instant began, Duration before) noexcept;
     /// Tells of the rings that were in the socket. False if they were in vain, and too many of them are.
     static bool heard_by_packet(Link& link) noexcept;
     static void attached_timer(Link& link) noexcept;

@@ -125,7 +125,8 @@ public:
     /// Wakes the peer if it has armed its bell, else is remembered. At most one system call; never blocks or fails. A peer
     /// whose bell is a packet is rung at most 64 times at once and 10,000 times in a second; what is beyond that is made
     /// up for by one ring, a millisecond later. So a peer that announces sleep at every message only hurts itself, and
-    /// one that really sleeps is woken.
+    /// one that really sleeps is woken. One that is not trusted and makes its rings dear is rung less often: they take a
+    /// twentieth of the thread's time at most.
     void ring_bell() noexcept;
     /// on_signal will be called when the peer rings, perhaps without need: once. Does nothing while armed, or when the
     /// link is not attached any more. Errors are told as LinkState::lost.
@@ -204,6 +205,7 @@ private:
     bool armed_ = false;
     bool heard_early_ = false;  // before it was armed
     bool withheld_ = false;     // a ring that the slot's timer makes up for
+    bool dear_ = false;         // a ring took long: those after it are measured
     LinkState state_ = LinkState::attaching;
     Phase phase_ = Phase::hello;
     bool trusted_ = false;

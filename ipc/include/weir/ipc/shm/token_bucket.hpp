@@ -27,6 +27,10 @@ public:
         full_at_ = std::max(full_at_, now) + interval;
         return true;
     }
+    /// Takes so many besides, though they are not there: those that are to come. For what turned out to be dear.
+    void take_more(Instant now, std::int64_t tokens) noexcept {
+        full_at_ = std::max(full_at_, now) + interval * tokens;
+    }
     /// How long until there is a token; zero: there is one.
     [[nodiscard]] Duration wait(Instant now) const noexcept {
         constexpr Duration room = interval * (burst - 1);
