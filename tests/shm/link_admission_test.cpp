@@ -193,6 +193,60 @@ TEST_CASE("a user that is not trusted may have so many clients in their handshak
     in_directory(cap_of_handshakes);
 }
 
+/// Says hello, does not read the answer, and is gone as far as the server can see.
+Task<> leave_unread(Scheduler&, SampleServer& server, ClientByHand& client) {
+    const int lost = server.lost;
+    CHECK_IN_TASK(client.say(ipc::Hello{.terms = sample_terms}) == sizeof(ipc::Hello));
+    WEIR_CO_CHECK(readable(client.socket.get()));
+    ::shutdown(client.socket.get(), SHUT_WR);
+    while (server.lost == lost) WEIR_CO_CHECK(sleep_for(100us));
+}
+Task<> answers_unread(Scheduler& scheduler, const ipc::RuntimeDirectory& directory, LinkTrust trust) {
+    SampleServer server;
+    server.links_max = 4;
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = trust, .links_per_user = 2}));
+    ClientByHand first(server.server.path());
+    WEIR_CO_CHECK(leave_unread(scheduler, server, first));
+    ClientByHand second(server.server.path());
+    WEIR_CO_CHECK(leave_unread(scheduler, server, second));
+    CHECK_IN_TASK(server.links == 0);
+    if (trust != LinkTrust::nobody) {
+        WEIR_CO_TRY(auto third, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+        co_return;
+    }
+    for (int i = 0; i < 3; ++i) {
+        const auto next = co_await ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s);
+        CHECK_IN_TASK(code_of(next) == Errc::no_place);
+    }
+    // Whoever reads its answer, or throws it away, makes room at once.
+    ipc::Answer answer{};
+    CHECK_IN_TASK((first.hear(answer) == sizeof(answer) && answer.verdict == ipc::Verdict::yes));
+    WEIR_CO_TRY(auto third, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+    const auto fourth = co_await ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s);
+    CHECK_IN_TASK(code_of(fourth) == Errc::no_place);
+    second.socket.close();
+    WEIR_CO_TRY(auto fifth, ipc::open_link(sample_name, sample_terms, opened_in(directory)).within(5s));
+    third.close();
+    while (server.ended == 0) WEIR_CO_CHECK(sleep_for(100us));
+    // Its slot is given back without anybody else who comes.
+    ClientByHand last(server.server.path());
+    WEIR_CO_CHECK(leave_unread(scheduler, server, last));
+    while (scheduler.usage().links > 4) WEIR_CO_CHECK(sleep_for(1ms));
+    CHECK_IN_TASK(scheduler.usage().links == 4);  // the server's, both ends of the fifth, and this one's
+    CHECK_IN_TASK(last.hear(answer) == sizeof(answer));
+    while (scheduler.usage().links > 3) WEIR_CO_CHECK(sleep_for(1ms));
+    // One is left to the server's end.
+    ClientByHand left(server.server.path());
+    WEIR_CO_CHECK(leave_unread(scheduler, server, left));
+}
+TEST_CASE("a client that is gone without having read its answer counts until it has") {
+    for (const LinkTrust trust : {LinkTrust::nobody, LinkTrust::everyone}) {
+        in_directory([=](Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+            return answers_unread(scheduler, directory, trust);
+        });
+    }
+}
+
 Task<> connects_only(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
     SampleServer server;
     server.links_max = 2;

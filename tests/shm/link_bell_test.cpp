@@ -68,7 +68,8 @@ TEST_CASE("a peer that is rung too often is rung less often, and a ring that was
 /// Packets to this socket are dropped, after each of many instructions has dissected them.
 bool make_slow(const Fd& socket) {
     std::array<sock_filter, 2'000> program{};
-    program.fill(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PAY_OFFSET)));
+    program.fill(
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PAY_OFFSET)));
     program.back() = BPF_STMT(BPF_RET | BPF_K, 0);
     const sock_fprog attached{.len = program.size(), .filter = program.data()};
     return ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof(attached)) == 0;

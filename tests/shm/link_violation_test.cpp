@@ -217,6 +217,22 @@ TEST_CASE("after its answer a server keeps its descriptors, too") {
     in_directory(server_keeps_them);
 }
 
+Task<> maps_unread(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
+    SampleServer server;
+    WEIR_CO_CHECK(server.serve(scheduler, directory, {.trust = LinkTrust::nobody}));
+    ClientByHand client(server.server.path());
+    CHECK_IN_TASK(client.say(ipc::Hello{.bell = BellKind::packet, .terms = sample_terms}) > 0);
+    WEIR_CO_CHECK(readable(client.socket.get()));
+    CHECK_IN_TASK(client.say(Note{.kind = Note::Kind::mapped}) > 0);
+    while (server.lost == 0) WEIR_CO_CHECK(sleep_for(100us));
+    WEIR_CO_TRY(const auto stat, stat_of(scheduler, server));
+    CHECK_IN_TASK((stat.turned_out == 1 && stat.violation == LinkViolation::packet));
+    CHECK_IN_TASK(server.attached == 0);
+}
+TEST_CASE("a client that says it has mapped what it has not even read is turned out") {
+    const Log log;
+    in_directory(maps_unread);
+}
 TEST_CASE("a client that seals its region itself is turned out") {
     must_turn_out({LinkViolation::region, Deed::After::asking, [](ClientByHand& client) {
                        const int region = client.descriptors[ipc::client_region].get();

@@ -23,6 +23,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -37,6 +38,9 @@ constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made
 constexpr Duration ring_long = 20us;
 constexpr Duration ring_share = 5us;  // of our time, for each token that a ring takes
 constexpr Duration rest_span = 1ms;
+constexpr Duration unread_first =
+    1ms;  // a peer that hangs up throws away what it has not read a moment later
+constexpr Duration unread_pause = 1s;
 constexpr int packets_max = 4;  // in one look
 constexpr int floods_max = 64;  // looks that all find more
 constexpr std::uint8_t credit_max = 64;
@@ -80,6 +84,7 @@ const LinkKind LinkEnd::kind{
     .on_event =
         [](LinkSlot& slot, unsigned watch, long) noexcept {
             Link& link = slot.state<Link>();
+            if (link.phase_ == Link::Phase::unread) return LinkEnd::look_if_read(link);
             switch (watch) {
                 case socket_watch: LinkEnd::read_socket(link); return;
                 case process_watch:
@@ -95,7 +100,9 @@ const LinkKind LinkEnd::kind{
     .on_timer =
         [](LinkSlot& slot) noexcept {
             Link& link = slot.state<Link>();
-            if (link.state_ == LinkState::attached) {
+            if (link.phase_ == Link::Phase::unread) {
+                LinkEnd::look_if_read(link);
+            } else if (link.state_ == LinkState::attached) {
                 LinkEnd::attached_timer(link);
             } else {
                 // Only a server's clients have a time for their handshake.
@@ -298,7 +305,17 @@ void LinkEnd::lose(Link& link, LinkState state) noexcept {
     }
     if (phase != Link::Phase::attached) no_more_pending(link);
     if (phase != Link::Phase::hello) signal(link);
-    if (phase != Link::Phase::attached) close(link);
+    if (phase != Link::Phase::attached && link.phase_ != Link::Phase::unread) close(link);
+}
+
+int LinkEnd::unread_bytes(const Link& link) noexcept {
+    int bytes = 0;
+    return ::ioctl(link.slot_->fd(socket_watch), TIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
+void LinkEnd::look_if_read(Link& link) noexcept {
+    if (unread_bytes(link) == 0) return close(link);
+    if (!link.slot_->timer_armed()) link.slot_->arm_timer(unread_pause);
 }
 
 void LinkEnd::close(Link& link) noexcept {
@@ -306,12 +323,17 @@ void LinkEnd::close(Link& link) noexcept {
     if (slot.closing()) return;
     const LinkState before = std::exchange(link.state_, LinkState::ended);
     if (before == LinkState::attached) note(link, Note::Kind::goodbye);
-    if (ServerState* const server = server_of(link); server != nullptr) {
-        if (before == LinkState::attaching) no_more_pending(link);
+    ServerState* const server = server_of(link);
+    // Descriptors in an answer that nobody reads count as ours, and their number is limited for all of our user's
+    // processes together. So whoever has not read its answer keeps its place until it has, or has closed the socket.
+    const bool unread =
+        server != nullptr && !link.trusted_ && link.phase_ == Link::Phase::granted && unread_bytes(link) > 0;
+    if (server != nullptr && before == LinkState::attaching) no_more_pending(link);
+    if (server != nullptr && !unread) {
         Link** place = &server->first;
         while (*place != &link) place = &(*place)->next_;
         *place = link.next_;
-    } else if (!link.own_.empty()) {
+    } else if (server == nullptr && !link.own_.empty()) {
         Mapping(link.own_.data(), link.own_.size()).unmap();
     }
     link.own_ = {};
@@ -323,6 +345,11 @@ void LinkEnd::close(Link& link) noexcept {
     Fd(std::exchange(link.bell_out_, -1)).close();
     // The peer hears of it now and not when the operations have ended.
     ::shutdown(slot.fd(socket_watch), SHUT_RDWR);
+    if (unread) {
+        link.phase_ = Link::Phase::unread;
+        slot.arm_timer(unread_first);
+        return;
+    }
     slot.close();
 }
 

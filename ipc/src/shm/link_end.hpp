@@ -80,6 +80,10 @@ public:
     /// The link ends: says so to its owner.
     static void lose(Link& link, LinkState state) noexcept;
     static void close(Link& link) noexcept;
+    /// How many bytes of what we sent the peer has not read, and not thrown away.
+    static int unread_bytes(const Link& link) noexcept;
+    /// Closes the link of a client that was gone before it had read its answer, if it has now, or looks again later.
+    static void look_if_read(Link& link) noexcept;
     static void read_socket(Link& link) noexcept;
     /// Of a peer that is dead.
     static void read_to_end(Link& link) noexcept;

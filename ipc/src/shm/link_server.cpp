@@ -277,7 +277,10 @@ void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t 
     if (link.phase_ == Link::Phase::granted) {
         Note said{};
         if (size == sizeof(said)) std::memcpy(&said, packet, sizeof(said));
-        if (size != sizeof(said) || said.magic != protocol_magic || said.kind != Note::Kind::mapped) {
+        // It cannot have mapped what it has not taken.
+        const bool early = !link.trusted_ && unread_bytes(link) > 0;
+        if (size != sizeof(said) || said.magic != protocol_magic || said.kind != Note::Kind::mapped ||
+            early) {
             violate(link, LinkViolation::packet);
             return;
         }
@@ -332,7 +335,9 @@ void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
 void LinkEnd::sweep(ServerState& server) noexcept {
     for (Link* link = server.first; link != nullptr;) {
         Link* const next = link->next_;
-        if (link->phase_ != Link::Phase::hello) {
+        if (link->phase_ == Link::Phase::unread) {
+            look_if_read(*link);
+        } else if (link->phase_ != Link::Phase::hello) {
             const int process = link->slot_->fd(process_watch);
             const bool dead = process >= 0 && sys::poll_now(process, POLLIN) > 0;
             const bool spoke = sys::poll_now(link->slot_->fd(socket_watch), POLLIN | POLLRDHUP) > 0;

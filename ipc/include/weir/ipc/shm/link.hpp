@@ -170,7 +170,8 @@ private:
     explicit Link(LinkSlot& slot) noexcept : slot_(&slot) {}
     ~Link() = default;
 
-    enum class Phase : std::uint8_t { hello, granted, attached };
+    // The last one is of a client that is gone for its owner, and has left our descriptors unread.
+    enum class Phase : std::uint8_t { hello, granted, attached, unread };
 
     static constexpr std::int64_t ring_interval_ns = 100'000;
     static constexpr std::uint32_t rings_at_once = 64;
