@@ -15,10 +15,10 @@ namespace weir::ipc {
 /// The watches of a link's slot. A server's own slot has its listening socket as the first.
 enum LinkWatch : unsigned { socket_watch, process_watch, bell_watch };
 
-/// How often a user that is not trusted may begin a handshake: 5 times a second, 16 at once. One costs the server more
+/// How often a user that is not trusted may begin a handshake: once a second, 16 at once. One costs the server more
 /// than a hundred calls do, and those that are attached wait meanwhile: at this rate too seldom to be felt at their 99th
-/// percentile, even if the user does so at several names of one process.
-using UserHandshakes = TokenBucket<200'000'000, 16>;
+/// percentile, even if the user does so at several names of one process. And each gives it a region that it may keep.
+using UserHandshakes = TokenBucket<1'000'000'000, 16>;
 
 /// The LinkServer's state, in its slot.
 struct ServerState {
