@@ -12,6 +12,7 @@
 
 #include <array>
 #include <string_view>
+#include <tuple>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -26,6 +27,22 @@ inline Fd plain_client(std::string_view path) {
     path.copy(address.sun_path, sizeof(address.sun_path) - 1);
     if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) < 0) fd.close();
     return fd;
+}
+
+/// Sends what means nothing to a client, from the server's end of every connection to a name that this process serves.
+inline void say_nonsense_to_clients() {
+    for (int fd = 3; fd < 256; ++fd) {
+        int type = 0;
+        int listens = 0;
+        socklen_t size = sizeof(int);
+        if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) continue;
+        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens != 0) continue;
+        sockaddr_un name{};
+        size = sizeof(name);
+        const bool named = ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
+                           size > sizeof(name.sun_family);
+        if (named) std::ignore = ::send(fd, "nonsense", 8, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
 }
 
 class ClientByHand {

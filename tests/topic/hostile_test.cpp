@@ -3,6 +3,9 @@
 // Subscribers and publishers that write what they must not into the memory that is theirs to write.
 #include "topic_place.hpp"
 
+#include "shm/client_by_hand.hpp"
+#include "support/report_log.hpp"
+
 namespace {
 
 using namespace weir;
@@ -71,6 +74,8 @@ public:
         return at<Entry>(TopicLayout::of(facts)->entries + index * sizeof(Entry));
     }
     ipc::topic::TopicPlace given{};
+    int attached = 0;
+    enum class Manners { good, nonsense, leaves } manners = Manners::good;  // once a subscriber is attached
 
 private:
     static std::size_t size_of(const TopicFacts& facts) {
@@ -95,6 +100,13 @@ const ipc::LinkHooks FakePublisher::hooks{
         [](void* owner, ipc::Link&, Bytes region) noexcept {
             auto* const made = ::new (static_cast<void*>(region.data())) SubscriberRegion();
             made->place = static_cast<FakePublisher*>(owner)->given;
+        },
+    .on_attached =
+        [](void* owner, ipc::Link& link) noexcept {
+            auto& self = *static_cast<FakePublisher*>(owner);
+            ++self.attached;
+            if (self.manners == Manners::nonsense) say_nonsense_to_clients();
+            if (self.manners == Manners::leaves) link.close();
         },
     .on_signal =
         [](void*, ipc::Link& link) noexcept {
@@ -325,5 +337,60 @@ TEST_CASE(
         CHECK_IN_TASK(publisher.dropped() == 1);
         CHECK_IN_TASK(
             (first->state() == ipc::LinkState::lost && second->state() == ipc::LinkState::attached));
+    });
+}
+
+namespace {
+
+Task<> attaches_seldom(Scheduler& of, const Place& place, FakePublisher::Manners manners, Duration span) {
+    FakePublisher fake(sound);
+    fake.manners = manners;
+    WEIR_CO_CHECK(fake.serve(of, place, ipc::topic::shape_of<Pose>()));
+    ipc::SubscriberOptions options = place.subscribes();
+    options.restart = ipc::TopicRestart::reattach;
+    const Instant began = of.now();
+    WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, options).within(10s));
+    const auto waited = co_await poses.next().within(span);
+    CHECK_IN_TASK(code_of(waited) == Errc::timed_out);
+    // At first after 1, 2, 4 and so on milliseconds, and after 100 ms at last; or once a second.
+    const bool violates = manners == FakePublisher::Manners::nonsense;
+    const auto spans = (of.now() - began) / (violates ? Duration(1s) : Duration(100ms));
+    CHECK_IN_TASK(fake.attached >= 2);
+    CHECK_IN_TASK(fake.attached <= (violates ? 1 : 9) + spans);
+}
+
+}  // namespace
+
+TEST_CASE("a publisher that is turned out again and again is attached to once a second") {
+    const Log log;
+    on_each([](Scheduler& of, const Place& place) {
+        return attaches_seldom(of, place, FakePublisher::Manners::nonsense, 1'100ms);
+    });
+}
+
+TEST_CASE("a publisher that goes as soon as it has come is attached to less and less often") {
+    on_each([](Scheduler& of, const Place& place) {
+        return attaches_seldom(of, place, FakePublisher::Manners::leaves, 300ms);
+    });
+}
+
+TEST_CASE("subscribers that are dropped are reported at a limited rate") {
+    for_each_seed([&](std::uint64_t seed) {
+        const Log log;
+        const Place place;
+        Running running(seed);
+        const Instant began = running->now();
+        running.must_run([](Scheduler& of, const Place& in) -> Task<> {
+            WEIR_CO_TRY(auto publisher,
+                        PosePublisher::create(of, pose_topic, in.publishes(4, TopicPolicy::drop_subscriber)));
+            for (std::uint64_t i = 0; i < 40; ++i) {
+                WEIR_CO_TRY(auto slow, Poses::open(of, pose_topic, in.subscribes()).within(10s));
+                WEIR_CO_CHECK(put(of, publisher, 0, 8));
+                CHECK_IN_TASK(publisher.dropped() == i + 1);
+            }
+        }(*running, place));
+        const auto lines = std::count(log.lines.begin(), log.lines.end(), '\n');
+        const auto seconds = (running->now() - began) / 1s;
+        CHECK((lines >= 16 && lines <= 17 + seconds));
     });
 }

@@ -16,7 +16,6 @@
 #include <weir/ipc/shm/link_stat.hpp>
 #include <weir/ipc/shm/region.hpp>
 #include <weir/ipc/shm/shared_semaphore.hpp>
-#include <weir/ipc/shm/token_bucket.hpp>
 #include <weir/ipc/topic/topic.hpp>
 #include <weir/ipc/types/bounded_string.hpp>
 #include <weir/ipc/types/bounded_vector.hpp>

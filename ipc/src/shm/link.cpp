@@ -266,14 +266,16 @@ void LinkEnd::report_peer(const Link& link, const char* happened, std::string_vi
 void LinkEnd::note_violation(Link& link, LinkViolation what) noexcept {
     link.violation_ = what;
     ServerState* const server = server_of(link);
+    Scheduler& scheduler = link.slot_->scheduler();
+    const Instant now = scheduler.now();
     if (server != nullptr) {
         ++server->turned_out;
         server->violation = what;
-        server->violated_at = link.slot_->scheduler().now();
+        server->violated_at = now;
         server->violator_pid = link.credentials_.pid;
         server->violator_uid = link.credentials_.uid;
     }
-    if (server == nullptr || server->reports.take(server->violated_at))
+    if (server != nullptr ? server->reports.take(now) : scheduler.links().may_report(now))
         report_peer(link, "turned out: it ", text(what));
     ::shutdown(link.slot_->fd(socket_watch), SHUT_RDWR);
 }

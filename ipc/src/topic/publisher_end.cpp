@@ -107,6 +107,7 @@ void PublisherEnd::take_from(PublisherEnd& other) noexcept {
     private_ = std::move(other.private_);
     sleeps_ = other.sleeps_;
     dropped_ = other.dropped_;
+    reports_ = other.reports_;
     if (server_) server_.set_owner(this);
 }
 
@@ -236,7 +237,8 @@ void PublisherEnd::drop(Subscription& whom, Verdict why) noexcept {
     if (why == Verdict::corrupt) {
         link.turn_out(LinkViolation::memory);
     } else {
-        report(Error{.code = Errc::overflow, .operation = "topic, a subscriber that is dropped"});
+        if (reports_.take(scheduler_->now()))
+            report(Error{.code = Errc::overflow, .operation = "topic, a subscriber that is dropped"});
         if (whom.trusted) {
             whom.stage = Subscription::Stage::dropped;
             link.ring_bell();

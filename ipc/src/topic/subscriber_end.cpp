@@ -4,12 +4,16 @@
 // it attaches, and with them our place, in memory that the publisher made for us and may still write to; then cursor,
 // numbers, slots and the verdict, each a single load.
 //
+// A publisher that is turned out, or gone as soon as it has come, decides how often we attach to it: so there is a pause
+// before the next time.
+//
 // Reopening is an await inside of the wait for the next sample: its completion is an item of our own, which goes on with
 // that wait. A stop reaches both; the wait ends when the inner one has.
 #include "weir/ipc/topic/subscriber_end.hpp"
 
 #include "weir/ipc/shm/peer_memory.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace weir::ipc {
@@ -20,6 +24,13 @@ using topic::MachineAtomics;
 using topic::SubscriberRegion;
 using PublisherWords = topic::PublisherWords<MachineAtomics>;
 using Entry = topic::Entry<MachineAtomics>;
+
+using namespace std::chrono_literals;
+
+constexpr Duration lasting = 1s;  // a link that lived so long is not followed by a pause
+constexpr Duration pause_first = 1ms;
+constexpr Duration pause_max = 100ms;
+constexpr Duration pause_violated = 1s;
 
 // Watched while there is no publisher.
 const Watch::Word no_word{0};
@@ -72,6 +83,9 @@ void SubscriberEnd::take_from(SubscriberEnd& other) noexcept {
     if (other.again_) again_.emplace(*other.again_);
     other.again_.reset();
     not_reopened_ = std::exchange(other.not_reopened_, std::nullopt);
+    attached_at_ = other.attached_at_;
+    reopens_at_ = other.reopens_at_;
+    pause_ = other.pause_;
     restarts_ = other.restarts_;
     sleeps_ = other.sleeps_;
     if (link_) link_.set_owner(hooks, this);
@@ -130,6 +144,7 @@ Result<void> SubscriberEnd::attach_to(LinkClient client, std::uint32_t history) 
     fresh_ = true;
     link_ = std::move(client);
     scheduler_ = &link_->scheduler();
+    attached_at_ = scheduler_->now();
     link_.set_owner(hooks, this);
     // A publisher that waits for this position to be known may sleep already.
     if (facts.policy == TopicPolicy::wait_for_slowest) PeerTeller::publish();
@@ -265,7 +280,7 @@ TopicProgress SubscriberEnd::progress(std::optional<Error>& error) noexcept {
 }
 
 TopicProgress SubscriberEnd::sleep(std::optional<Error>& error) noexcept {
-    if (opening_) return TopicProgress::waiting;
+    if (opening_ || alarm_.armed()) return TopicProgress::waiting;
     ++sleeps_;
     sleeper_.announce();
     // Afresh: what the publisher did before this look is seen, and what it does after it sees the announcement.
@@ -294,6 +309,22 @@ void SubscriberEnd::on_signal(void* owner, Link&) noexcept {
 
 // --- a successor
 
+void SubscriberEnd::pause_after_loss() noexcept {
+    const Instant now = scheduler_->now();
+    if (link_->violation() != LinkViolation::none) {
+        pause_ = pause_violated;
+    } else if (now - attached_at_ >= lasting) {
+        pause_ = {};
+    } else {
+        pause_ = std::clamp(pause_ * 2, pause_first, pause_max);
+    }
+    reopens_at_ = after(now, pause_);
+}
+
+void SubscriberEnd::pause_ended(Timer& timer) noexcept {
+    static_cast<Alarm&>(timer).owner.waiter_->look_again();
+}
+
 TopicProgress SubscriberEnd::reopen(std::optional<Error>& error) noexcept {
     if (not_reopened_) {
         error = std::exchange(not_reopened_, std::nullopt);
@@ -304,7 +335,14 @@ TopicProgress SubscriberEnd::reopen(std::optional<Error>& error) noexcept {
         return TopicProgress::failed;
     }
     if (scope_->stopped()) return TopicProgress::waiting;
-    leave();
+    if (link_) {
+        pause_after_loss();
+        leave();
+    }
+    if (scheduler_->now() < reopens_at_) {
+        if (!alarm_.armed()) scheduler_->timers.arm(alarm_, reopens_at_);
+        return TopicProgress::waiting;
+    }
     opening_.emplace(OpenLink(*again_));
     if (!opening_->start(Start{*scheduler_, *scope_, reopened_, *task_})) return TopicProgress::waiting;
     finish_reopening();

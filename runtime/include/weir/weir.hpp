@@ -10,6 +10,7 @@
 #include "weir/core/report.hpp"
 #include "weir/core/result.hpp"
 #include "weir/core/time.hpp"
+#include "weir/core/token_bucket.hpp"
 #include "weir/coro/channel.hpp"
 #include "weir/coro/deadline.hpp"
 #include "weir/coro/event.hpp"

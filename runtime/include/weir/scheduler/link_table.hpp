@@ -15,6 +15,7 @@
 
 #include "weir/backend/backend.hpp"
 #include "weir/core/timer_wheel.hpp"
+#include "weir/core/token_bucket.hpp"
 #include "weir/sys/fd.hpp"
 
 #include <array>
@@ -135,6 +136,9 @@ public:
     /// Operations in flight, of slots that are closing too: no task waits for these.
     [[nodiscard]] std::size_t watching() const noexcept { return watching_; }
 
+    /// Whether one more line may be reported of what a peer did: once a second, 16 at once, or peers fill the log.
+    [[nodiscard]] bool may_report(Instant now) noexcept { return reports_.take(now); }
+
     [[nodiscard]] std::size_t capacity() const noexcept { return slots_.size(); }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
     [[nodiscard]] std::size_t peak() const noexcept { return peak_; }
@@ -152,6 +156,7 @@ private:
     std::size_t count_ = 0;
     std::size_t peak_ = 0;
     std::size_t watching_ = 0;
+    TokenBucket<1'000'000'000, 16> reports_;
 };
 
 }  // namespace weir

@@ -24,12 +24,12 @@
 // themselves to a rate.
 #pragma once
 
+#include "weir/core/token_bucket.hpp"
 #include "weir/coro/deadline.hpp"
 #include "weir/io/unix_stream.hpp"
 #include "weir/ipc/names/runtime_directory.hpp"
 #include "weir/ipc/shm/link_stat.hpp"
 #include "weir/ipc/shm/region.hpp"
-#include "weir/ipc/shm/token_bucket.hpp"
 #include "weir/scheduler/link_table.hpp"
 
 #include <cstdint>

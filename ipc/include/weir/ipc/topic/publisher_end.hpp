@@ -188,6 +188,7 @@ private:
     Mapping private_;  // the pool's words, and places_ and live_
     std::uint64_t sleeps_ = 0;
     std::uint64_t dropped_ = 0;
+    TokenBucket<1'000'000'000, 16> reports_;  // of those that are dropped
 };
 
 }  // namespace weir::ipc

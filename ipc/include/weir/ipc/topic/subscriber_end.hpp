@@ -116,6 +116,10 @@ private:
     template <class>
     friend class TopicWait;
 
+    struct Alarm : Timer {
+        explicit Alarm(SubscriberEnd& end) noexcept : Timer(pause_ended), owner(end) {}
+        SubscriberEnd& owner;
+    };
     struct Reopened : ReadyItem {
         explicit Reopened(SubscriberEnd& end) noexcept : ReadyItem(run_reopened), owner(end) {}
         SubscriberEnd& owner;
@@ -124,6 +128,7 @@ private:
     static const LinkHooks hooks;
     static void on_signal(void* owner, Link& link) noexcept;
     static void run_reopened(ReadyItem& item) noexcept;
+    static void pause_ended(Timer& timer) noexcept;
 
     [[nodiscard]] const std::byte* data_of(const topic::Taken& taken) const noexcept {
         if (in_place()) return slots_ + std::size_t{taken.slot} * facts_.slot_bytes;
@@ -148,6 +153,8 @@ private:
     void leave_if_unused() noexcept;
     void leave() noexcept;
     [[nodiscard]] TopicProgress reopen(std::optional<Error>& error) noexcept;
+    /// How long the next publisher is not asked for.
+    void pause_after_loss() noexcept;
     /// The successor's answer is there.
     void finish_reopening() noexcept;
 
@@ -159,7 +166,10 @@ private:
         scope_ = &start.scope;
         task_ = &start.task;
     }
-    void wait_ends() noexcept {}
+    void wait_ends() noexcept {
+        if (alarm_.armed()) [[unlikely]]
+            scheduler_->timers.disarm(alarm_);
+    }
     [[nodiscard]] bool stops_later() const noexcept { return opening_.has_value(); }
     [[nodiscard]] const Watch::Word& watched() const noexcept;
     [[nodiscard]] std::uint32_t seen() const noexcept;
@@ -191,6 +201,10 @@ private:
     std::optional<OpenLink> again_;
     std::optional<OpenLink::Wait> opening_;
     std::optional<Error> not_reopened_;
+    Alarm alarm_{*this};  // of the pause before it is opened again
+    Instant attached_at_{};
+    Instant reopens_at_{};
+    Duration pause_{};
     Reopened reopened_{*this};
     std::uint64_t restarts_ = 0;
     std::uint64_t sleeps_ = 0;

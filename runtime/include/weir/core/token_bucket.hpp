@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 
-namespace weir::ipc {
+namespace weir {
 
 template <std::int64_t interval_ns, std::uint32_t burst>
 class TokenBucket {
@@ -44,4 +44,4 @@ private:
     Instant full_at_{};
 };
 
-}  // namespace weir::ipc
+}  // namespace weir

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <weir/ipc/shm/token_bucket.hpp>
+#include <weir/core/token_bucket.hpp>
 
 #include "support/catch.hpp"
 
@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 using namespace weir;
 
 TEST_CASE("a token bucket gives its burst at once, and then a token for each interval") {
-    ipc::TokenBucket<1'000, 4> bucket;
+    TokenBucket<1'000, 4> bucket;
     Instant now = instant_of_ns(50'000);
     for (int i = 0; i < 4; ++i) CHECK(bucket.take(now));
     CHECK(!bucket.take(now));
@@ -23,7 +23,7 @@ TEST_CASE("a token bucket gives its burst at once, and then a token for each int
     CHECK(!bucket.take(now));
 }
 TEST_CASE("a token bucket that is left alone is full again, and no fuller") {
-    ipc::TokenBucket<1'000, 4> bucket;
+    TokenBucket<1'000, 4> bucket;
     Instant now = instant_of_ns(0);
     while (bucket.take(now)) {}
     now += 1h;
@@ -36,13 +36,13 @@ TEST_CASE("a token bucket that is left alone is full again, and no fuller") {
     CHECK(taken == 2);
 }
 TEST_CASE("in the long run a token bucket gives no more than one token for each interval") {
-    ipc::TokenBucket<1'000, 4> bucket;
+    TokenBucket<1'000, 4> bucket;
     int taken = 0;
     for (std::int64_t ns = 0; ns < 1'000'000; ns += 100) taken += bucket.take(instant_of_ns(ns)) ? 1 : 0;
     CHECK(taken == 1'000 + 3);
 }
 TEST_CASE("what is taken besides is missing later, however much it is") {
-    ipc::TokenBucket<1'000, 4> bucket;
+    TokenBucket<1'000, 4> bucket;
     Instant now = instant_of_ns(50'000);
     CHECK(bucket.take(now));
     bucket.take_more(now, 2);
