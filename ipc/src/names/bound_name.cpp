@@ -13,6 +13,7 @@
 #include "sys/ownership.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
