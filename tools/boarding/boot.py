@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Boots a board and tells how its suites went."""
+import pathlib
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from boarding.suites import BENCH, BUSYBOX, ONCE, Suite, is_program, programs_be
 from testing import configurations, outcome, suites
 
 LIMIT_S = 300  # for one suite
+AGAIN_MAX = 2  # suites of a board that are run once more when they failed
 BOOT_S = 60  # of silence, beyond a suite's limit: what the kernel takes, on a machine that does other things too
 
 
@@ -39,7 +41,10 @@ class Boots:
         self.say(f"{board.name}: building {board.built().about}")
         configurations.compile(board.built(), *targets)
 
-    def boot(self, board: Board, image: bytes, chosen: list[Suite], limit_s: int) -> None:
+    def boot(
+        self, board: Board, image: bytes, chosen: list[Suite], limit_s: int, take: Callable[[Suite, outcome.Outcome], None]
+    ) -> None:
+        """`take` gets what became of each suite."""
         kernel = boards.kernel_of(boards.system_of(board))
         packed = board.folder / "initramfs"
         packed.write_bytes(image)
@@ -54,7 +59,7 @@ class Boots:
             for index, ended in transcript.ended.items():
                 if index not in told:
                     told.add(index)
-                    self.take(board, chosen[index].label, ended.of(f"{board.name}: {chosen[index].name}", limit_s))
+                    take(chosen[index], ended.of(f"{board.name}: {chosen[index].name}", limit_s))
                     if chosen[index].layer == BENCH:
                         for line in bench.ratios(ended.log):
                             self.say(f"{board.name}: {line}")
@@ -66,11 +71,37 @@ class Boots:
             if index not in transcript.ended:
                 words = transcript.last_words() if index == transcript.running or not transcript.up else ""
                 name = f"{board.name}: {suite.name}"
-                self.take(board, suite.label, outcome.of_check(name, False, f"{words}\n{suite.name}: not done, {why}"))
+                take(suite, outcome.of_check(name, False, f"{words}\n{suite.name}: not done, {why}"))
                 transcript.lines, transcript.rest = [], ""
         if why and len(transcript.ended) == len(chosen):
             log = f"{transcript.last_words()}\n{why}"
             self.take(board, ONCE, outcome.of_check(f"{board.name}: power off", False, log))
+
+    def boot_suites(self, board: Board, system: pathlib.Path, programs: list[Suite], limit_s: int) -> None:
+        """Runs the few that failed once more, on a board of their own: an emulator that other programs keep waiting makes
+        time uneven. What failed at first is told in any case."""
+        failed: list[tuple[Suite, outcome.Outcome]] = []
+
+        def boot(suites: list[Suite], take: Callable[[Suite, outcome.Outcome], None]) -> None:
+            self.boot(board, images.of_suites(board, system, suites, limit_s), suites, limit_s, take)
+
+        def take(suite: Suite, result: outcome.Outcome) -> None:
+            self.take(board, suite.label, result)
+
+        def take_at_first(suite: Suite, result: outcome.Outcome) -> None:
+            if result.failed:
+                failed.append((suite, result))
+            else:
+                take(suite, result)
+
+        boot(programs, take_at_first)
+        if len(failed) > AGAIN_MAX:
+            for suite, result in failed:
+                take(suite, result)
+        elif failed:
+            for _, result in failed:
+                self.say(f"{result.name}: failed, and is run again\n{result.log.rstrip()}")
+            boot([suite for suite, _ in failed], take)
 
     def run(self, board: Board, wanted: list[str], limit_s: int = LIMIT_S, build: bool = False) -> None:
         """All suites that a board can run if none is wanted by name."""
@@ -84,10 +115,11 @@ class Boots:
             system = boards.system_of(board)
             programs = [s for s in chosen if s.layer != BUSYBOX]
             if programs:
-                self.boot(board, images.of_suites(board, system, programs, limit_s), programs, limit_s)
+                self.boot_suites(board, system, programs, limit_s)
             for suite in chosen:
                 if suite.layer == BUSYBOX:
-                    self.boot(board, images.of_busybox(board, system, suite), [suite], limit_s)
+                    image = images.of_busybox(board, system, suite)
+                    self.boot(board, image, [suite], limit_s, lambda of, result: self.take(board, of.label, result))
         except configurations.BuildFailed as failure:
             self.take(board, ONCE, outcome.of_check(f"{board.name}: preparing", False, str(failure)))
 
