@@ -437,22 +437,24 @@ public:
     public:
         using Outcome = Result<Client>;
         Open(const OpenLink& link, const ServiceClientOptions& options) noexcept
-            : link_(link), options_(options) {
-            options_.link = {};  // in `link`
-        }
+            : link_(link), reconnect_(options.reconnect), memory_max_(options.memory_max) {}
         class Wait : public OpenLink::Wait {
         public:
             explicit Wait(Open&& open) noexcept
-                : OpenLink::Wait(OpenLink(open.link_)), again_(open.link_), options_(open.options_) {}
+                : OpenLink::Wait(OpenLink(open.link_)),
+                  again_(open.link_),
+                  reconnect_(open.reconnect_),
+                  memory_max_(open.memory_max_) {}
             Result<Client> take() noexcept {
                 WEIR_TRY(LinkClient link, OpenLink::Wait::take());
-                WEIR_TRY(service::ClientEnd* const end,
-                         service::ClientEnd::create(std::move(link),
-                                                    {.request_size = sizeof(Request),
-                                                     .reply_size = sizeof(Reply),
-                                                     .alignment = alignment,
-                                                     .valid = valid<Reply>()},
-                                                    again_, options_));
+                WEIR_TRY(
+                    service::ClientEnd* const end,
+                    service::ClientEnd::create(std::move(link),
+                                               {.request_size = sizeof(Request),
+                                                .reply_size = sizeof(Reply),
+                                                .alignment = alignment,
+                                                .valid = valid<Reply>()},
+                                               again_, {.reconnect = reconnect_, .memory_max = memory_max_}));
                 Client client;
                 client.end_ = end;
                 return client;
@@ -460,12 +462,14 @@ public:
 
         private:
             OpenLink again_;
-            ServiceClientOptions options_;
+            ServiceClientOptions::Reconnect reconnect_;
+            std::uint64_t memory_max_;
         };
 
     private:
         OpenLink link_;
-        ServiceClientOptions options_;
+        ServiceClientOptions::Reconnect reconnect_;
+        std::uint64_t memory_max_;
     };
 
     /// Waits until `name` is served, attaches to it, and makes all the memory that calls take. Errors: those of
