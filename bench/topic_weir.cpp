@@ -240,7 +240,7 @@ void report_share() {
 
 // --- beside one that is not trusted
 
-weir::Task<> attach_and_stay(weir::Scheduler& on, bool loud) {
+weir::Task<> attach_and_stay(weir::Scheduler&, bool loud) {
     WEIR_CO_TRY(auto link,
                 weir::ipc::open_link(there_name, weir::ipc::topic::shape_of<Record>().terms(0)).within(10s));
     void* const memory = link->own().data();
