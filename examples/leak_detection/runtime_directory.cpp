@@ -137,6 +137,7 @@ RuntimeError RuntimeDirectory::take_lock(const Users& users) {
     const uid_t owner = users.alarm_server.user;
     const gid_t group = users.acquisition.group;
     const mode_t mode = users.apart ? 01771 : 0700;
+    // A supervisor that is just ending lets go within two seconds; there is no scheduler yet to wait in.
     constexpr int tries_max = 100;
     for (int attempt = 0; attempt < tries_max; ++attempt) {
         if (attempt > 0) ::usleep(20'000);

@@ -313,18 +313,22 @@ Task<> fills_no_log(Scheduler& scheduler, const ipc::RuntimeDirectory& directory
     WEIR_CO_TRY(const auto stat, stat_of(scheduler, server));
     CHECK_IN_TASK(stat.turned_out == 60);
 }
-TEST_CASE("what clients do wrong is always counted, and reported at a limited rate") {
+/// What is done wrong again and again is reported 16 times at once, then once a second.
+void check_reports_limited(Task<> (*does)(Scheduler&, const ipc::RuntimeDirectory&)) {
     for_each_seed([&](std::uint64_t seed) {
         const Log log;
         const TemporaryDirectory temporary;
         const auto directory = directory_of(temporary);
         Running running(seed);
         const Instant began = running->now();
-        running.must_run(fills_no_log(*running, directory));
+        running.must_run(does(*running, directory));
         const auto lines = std::count(log.lines.begin(), log.lines.end(), '\n');
         const auto seconds = (running->now() - began) / 1s;
         CHECK((lines >= 16 && lines <= 17 + seconds));
     });
+}
+TEST_CASE("what clients do wrong is always counted, and reported at a limited rate") {
+    check_reports_limited(fills_no_log);
 }
 
 Task<> servers_fill_no_log(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
@@ -339,17 +343,7 @@ Task<> servers_fill_no_log(Scheduler& scheduler, const ipc::RuntimeDirectory& di
     }
 }
 TEST_CASE("what servers do wrong is reported at a limited rate by the client") {
-    for_each_seed([&](std::uint64_t seed) {
-        const Log log;
-        const TemporaryDirectory temporary;
-        const auto directory = directory_of(temporary);
-        Running running(seed);
-        const Instant began = running->now();
-        running.must_run(servers_fill_no_log(*running, directory));
-        const auto lines = std::count(log.lines.begin(), log.lines.end(), '\n');
-        const auto seconds = (running->now() - began) / 1s;
-        CHECK((lines >= 16 && lines <= 17 + seconds));
-    });
+    check_reports_limited(servers_fill_no_log);
 }
 
 }  // namespace
