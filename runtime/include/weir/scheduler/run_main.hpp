@@ -23,11 +23,10 @@ using Arguments = std::span<char* const>;
 /// Returns 0 if it succeeds; else reports its error and returns 1. A program that was asked to stop (its root's
 /// scope, or a group or combinator that the root task awaits) and is not over after Budget::grace_ms writes the tree
 /// of its live tasks to standard error and exits with 70, by _exit. exit() inside a task ends the program as it is: no
-/// task is unwound. An error of become_real_time() is reported as one of the scheduler's start.
+/// task is unwound.
 template <Budget budget = small_budget, class Serve>
     requires(TimerWheel::takes(budget.timer_slots))
-int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {},
-             const RealTimeOptions& real_time = {}) noexcept {
+int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {}) noexcept {
     // Made here rather than by the compiler: a static object that is not all zero would lie in the program's file, with
     // all its storage, and one with a destructor would need the C++ library for its guard and its end.
     alignas(Scheduler) static std::byte memory[sizeof(Scheduler)];
@@ -38,11 +37,6 @@ int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {
     };
     Scheduler& scheduler = *::new (static_cast<void*>(memory)) Scheduler(budget, storage);
     const Destroy at_end{scheduler};
-    // First: what the scheduler maps is locked, and it sees how many processors it has.
-    if (const auto done = become_real_time(real_time); !done) {
-        report(done.error());
-        return 1;
-    }
     const auto started = scheduler.start(options);
     if (!started) {
         report(started.error());
@@ -60,6 +54,19 @@ int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {
     if (outcome) return 0;
     report(outcome.error());
     return 1;
+}
+
+/// The same in real time. An error of become_real_time() is reported as one of the scheduler's start.
+template <Budget budget = small_budget, class Serve>
+    requires(TimerWheel::takes(budget.timer_slots))
+int run_main(int argc, char** argv, Serve serve, const StartOptions& options,
+             const RealTimeOptions& real_time) noexcept {
+    // First: what the scheduler maps is locked, and it sees how many processors it has.
+    if (const auto done = become_real_time(real_time); !done) {
+        report(done.error());
+        return 1;
+    }
+    return run_main<budget>(argc, argv, serve, options);
 }
 
 }  // namespace weir
