@@ -106,7 +106,7 @@ CONFIGURATIONS = {
         ),
         Configuration(
             "no-liburing",
-            "g++ -O0, without liburing, FlatBuffers and budget records, each file with nothing but what it includes",
+            "g++ -O0, without liburing, FlatBuffers, simulation and budget records, each file with nothing but what it includes",
             # Without examples: no public header knows liburing, and what needs FlatBuffers is left out.
             options=(
                 *STRICT,
@@ -114,6 +114,7 @@ CONFIGURATIONS = {
                 "-Ddebug=false",
                 "-Db_pch=false",
                 "-Dio_uring=disabled",
+                "-Dsimulated_backend=false",
                 "-Dbudget_record=false",
                 "-Dflatbuffers=disabled",
                 "-Dtests=false",

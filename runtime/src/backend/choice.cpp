@@ -2,7 +2,6 @@
 #include "backend/choice.hpp"
 
 #include "backend/epoll.hpp"
-#include "backend/simulated.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -29,12 +28,6 @@ Result<Backend*> make_epoll(std::span<std::byte> memory, const BackendNeeds& nee
     return backend;
 }
 
-Result<Backend*> make_simulated(std::span<std::byte> memory, const BackendNeeds& needs) noexcept {
-    WEIR_ASSERT(memory.size() >= sizeof(SimulatedBackend));
-    return ::new (memory.data())
-        SimulatedBackend(needs.simulation != nullptr ? *needs.simulation : SimulationOptions{});
-}
-
 }  // namespace
 
 std::optional<BackendChoice> backend_choice(std::string_view text) noexcept {
@@ -56,15 +49,20 @@ std::string_view text(BackendChoice choice) noexcept {
 }
 
 std::size_t backend_size_max() noexcept {
-    return std::max({sizeof(EpollBackend), sizeof(SimulatedBackend), uring_size()});
+    return std::max({sizeof(EpollBackend), simulated_size(), uring_size()});
 }
 
 Result<Backend*> make_backend(BackendChoice choice, std::span<std::byte> memory, const BackendNeeds& needs,
                               std::span<char> reason) noexcept {
     switch (choice) {
         case BackendChoice::simulated: {
-            explain(reason, "simulated, as asked for", nullptr);
-            return make_simulated(memory, needs);
+            auto made = make_simulated(memory, needs);
+            if (made) {
+                explain(reason, "simulated, as asked for", nullptr);
+            } else {
+                explain(reason, "the simulated backend was asked for and cannot be had", &made.error());
+            }
+            return made;
         }
         case BackendChoice::epoll: {
             explain(reason, "epoll, as asked for", nullptr);

@@ -28,4 +28,8 @@ Result<Backend*> make_backend(BackendChoice choice, std::span<std::byte> memory,
 Result<Backend*> make_uring(std::span<std::byte> memory, const BackendNeeds& needs) noexcept;
 [[nodiscard]] std::size_t uring_size() noexcept;
 
+/// The same for the simulated backend.
+Result<Backend*> make_simulated(std::span<std::byte> memory, const BackendNeeds& needs) noexcept;
+[[nodiscard]] std::size_t simulated_size() noexcept;
+
 }  // namespace weir

@@ -84,7 +84,7 @@ public:
     ~Scheduler();
 
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
-    /// Errors: unsupported or denied (io_uring by name), invalid ($WEIR_BACKEND, Budget::timer_slots), no_frame
+    /// Errors: unsupported or denied (a backend by name), invalid ($WEIR_BACKEND, Budget::timer_slots), no_frame
     /// (Budget::frame_classes want more than Budget::frame_bytes), too_large (one of them is), no_files, no_memory, and
     /// for $WEIR_BUDGET those of opening a file, wrong_kind and mismatch. From here on nothing is allocated. Sets
     /// SIGPIPE to be ignored if it was at its default, so that a lost peer is an error value.
