@@ -27,10 +27,9 @@ namespace weir::test {
 
 /// An operation that counts its completions.
 struct CountedOperation : Operation {
-    CountedOperation(DescriptorEntry& where, Verb what, void* bytes = nullptr,
-                     std::size_t count = 0) noexcept {
+    CountedOperation(DescriptorEntry& where, Verb what, void* bytes = nullptr, std::size_t count = 0) noexcept
+        : Operation(what) {
         entry = &where;
-        verb = what;
         data = bytes;
         size = count;
         stream = what == Verb::read || what == Verb::write || what == Verb::receive || what == Verb::send;

@@ -78,40 +78,64 @@ long attempt_device_write(const Operation& operation) noexcept {
     return result == -EIO && hung_up(operation) ? -EPIPE : result;
 }
 
+long attempt_receive(const Operation& operation) noexcept {
+    return sys::receive(operation.entry->fd, operation.data, operation.size);
+}
+
+long attempt_send(const Operation& operation) noexcept {
+    return sys::send(operation.entry->fd, operation.data, operation.size);
+}
+
+long attempt_receive_message(const Operation& operation) noexcept {
+    return sys::receive_message(operation.entry->fd, static_cast<sys::Message*>(operation.data)->header());
+}
+
+long attempt_send_message(const Operation& operation) noexcept {
+    return sys::send_message(operation.entry->fd, static_cast<const sys::Message*>(operation.data)->header());
+}
+
+long seen_or_again(const Operation& operation, short wanted) noexcept {
+    const long events = sys::poll_now(operation.entry->fd, wanted);
+    return events == 0 ? -EAGAIN : events;
+}
+
+// Submitted only after connect(2) said EINPROGRESS: writable then means decided.
+long attempt_connect(const Operation& operation) noexcept {
+    const long events = seen_or_again(operation, POLLOUT);
+    return events < 0 ? events : sys::connect_result(operation.entry->fd);
+}
+
+long attempt_readable(const Operation& operation) noexcept {
+    return seen_or_again(operation, POLLIN | POLLPRI | POLLRDHUP);
+}
+
+long attempt_writable(const Operation& operation) noexcept {
+    return seen_or_again(operation, POLLOUT);
+}
+
 }  // namespace
 
-long attempt_now(const Operation& operation) noexcept {
-    const int fd = operation.entry->fd;
-    switch (operation.verb) {
-        case Operation::Verb::read: return attempt_read(operation);
-        case Operation::Verb::fifo_read: return attempt_fifo_read(operation);
-        case Operation::Verb::queue_receive: return attempt_queue_receive(operation);
-        case Operation::Verb::queue_send: return attempt_queue_send(operation);
-        case Operation::Verb::device_read: return attempt_device_read(operation);
-        case Operation::Verb::device_write: return attempt_device_write(operation);
-        case Operation::Verb::write: return attempt_write(operation);
-        case Operation::Verb::receive: return sys::receive(fd, operation.data, operation.size);
-        case Operation::Verb::send: return sys::send(fd, operation.data, operation.size);
-        case Operation::Verb::receive_message:
-            return sys::receive_message(fd, static_cast<sys::Message*>(operation.data)->header());
-        case Operation::Verb::send_message:
-            return sys::send_message(fd, static_cast<const sys::Message*>(operation.data)->header());
-        case Operation::Verb::accept: return attempt_accept(operation);
-        case Operation::Verb::connect: {
-            // Submitted only after connect(2) said EINPROGRESS: writable then means decided.
-            const long events = sys::poll_now(fd, POLLOUT);
-            return events == 0 ? -EAGAIN : events < 0 ? events : sys::connect_result(fd);
-        }
-        case Operation::Verb::readable: {
-            const long events = sys::poll_now(fd, POLLIN | POLLPRI | POLLRDHUP);
-            return events == 0 ? -EAGAIN : events;
-        }
-        case Operation::Verb::writable: {
-            const long events = sys::poll_now(fd, POLLOUT);
-            return events == 0 ? -EAGAIN : events;
-        }
-    }
-    return -EINVAL;
-}
+namespace verb_traits {
+
+using Traits = Operation::Verb::Traits;
+using Queue = Operation::Verb::Queue;
+
+constexpr Traits read{attempt_read, Direction::in, Queue::read};
+constexpr Traits write{attempt_write, Direction::out};
+constexpr Traits receive{attempt_receive, Direction::in, Queue::receive};
+constexpr Traits send{attempt_send, Direction::out};
+constexpr Traits receive_message{attempt_receive_message, Direction::in, Queue::receive_message};
+constexpr Traits send_message{attempt_send_message, Direction::out};
+constexpr Traits accept{attempt_accept, Direction::in};
+constexpr Traits connect{attempt_connect, Direction::out};
+constexpr Traits readable{attempt_readable, Direction::in};
+constexpr Traits writable{attempt_writable, Direction::out};
+constexpr Traits fifo_read{attempt_fifo_read, Direction::in};
+constexpr Traits queue_receive{attempt_queue_receive, Direction::in};
+constexpr Traits queue_send{attempt_queue_send, Direction::out};
+constexpr Traits device_read{.attempt = attempt_device_read, .direction = Direction::in, .frames = true};
+constexpr Traits device_write{.attempt = attempt_device_write, .direction = Direction::out, .frames = true};
+
+}  // namespace verb_traits
 
 }  // namespace weir

@@ -45,9 +45,7 @@ sys::Fault SimulatedBackend::next(sys::Call call, int, std::size_t size) noexcep
     if (call == sys::Call::accept && happens(options_.no_files)) return {.error = EMFILE};
     if (happens(options_.would_block)) return {.error = EAGAIN};
     // An eventfd's count or a message is whole or not at all, and so perhaps a device's.
-    const bool frames =
-        attempted_->verb == Operation::Verb::device_read || attempted_->verb == Operation::Verb::device_write;
-    if (attempted_->stream && !frames && size > 1 && happens(options_.short_transfer))
+    if (attempted_->stream && !attempted_->verb->frames && size > 1 && happens(options_.short_transfer))
         fault.size_max = 1 + static_cast<std::size_t>(draw() % (size - 1));
     return fault;
 }

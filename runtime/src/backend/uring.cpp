@@ -29,6 +29,8 @@
 namespace weir {
 namespace {
 
+using Queue = Operation::Verb::Queue;
+
 constexpr std::uint64_t cancel_bit = 1;
 constexpr std::uint64_t nop_tag = 0;
 constexpr std::size_t transfer_max = std::size_t{1} << 30;  // an entry's size has 32 bits
@@ -45,10 +47,10 @@ unsigned poll_mask(const Operation& operation) noexcept {
 
 bool moved_by_queue(const Operation& operation) noexcept {
     if (operation.polled || !operation.entry->nonblocking) return false;
-    const bool of_socket =
-        operation.verb == Operation::Verb::receive || operation.verb == Operation::Verb::receive_message;
+    const Queue queue = operation.verb->queue;
     // Not the read of an eventfd or signalfd, whose poll is cheaper.
-    return of_socket || (operation.verb == Operation::Verb::read && (operation.stream || operation.queued));
+    if (queue == Queue::read) return operation.stream || operation.queued;
+    return queue != Queue::no;
 }
 
 }  // namespace
@@ -104,11 +106,11 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
         ::io_uring_prep_poll_multishot(sqe, fd, poll_mask(operation));
     } else if (means == Means::poll) {
         ::io_uring_prep_poll_add(sqe, fd, poll_mask(operation));
-    } else if (operation.verb == Operation::Verb::receive) {
+    } else if (operation.verb->queue == Queue::receive) {
         ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
         // It was tried in vain just now, or not at all since it would have been: the queue need not try either.
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    } else if (operation.verb == Operation::Verb::receive_message) {
+    } else if (operation.verb->queue == Queue::receive_message) {
         // With MSG_DONTWAIT the queue would not wait either.
         constexpr unsigned flags = sys::receive_message_flags & ~MSG_DONTWAIT;
         ::io_uring_prep_recvmsg(sqe, fd, &static_cast<sys::Message*>(operation.data)->header(), flags);

@@ -142,9 +142,12 @@ Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noe
 }
 
 OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what) noexcept
-    : Leaf(kind_of, stopped) {
-    verb = what;
+    : Leaf(kind_of, stopped), Operation(what) {
     done = operation_done;
+}
+
+void OperationWait::refuse(Errc code) noexcept {
+    error_ = Error{.code = code, .operation = name()};
 }
 
 bool OperationWait::bind_to(Handle& handle, const Start& start) noexcept {
@@ -155,7 +158,7 @@ bool OperationWait::bind_to(Handle& handle, const Start& start) noexcept {
         return false;
     }
     if ((*bound)->busy_in(direction())) {
-        refused_ = Errc::busy;
+        refuse(Errc::busy);
         return false;
     }
     entry = *bound;  // not before: an await without an entry tries nothing
@@ -204,7 +207,6 @@ void OperationWait::set_yielding(bool yielding) noexcept {
 }
 
 Result<std::size_t> OperationWait::outcome(std::uint64_t moved) const noexcept {
-    if (refused_) return failure(*refused_, name(), moved);
     if (error_) {
         Error error = *error_;
         if (moved > 0) error.a = moved;

@@ -154,8 +154,7 @@ bool Worker::withdraw(WorkerSlot& slot) noexcept {
 }
 
 WorkerWait::WorkerWait(Worker& worker, bool detachable, const Pending::Kind& kind_of) noexcept
-    : Leaf(kind_of, stopped), worker_(worker), detachable_(detachable) {
-    verb = Verb::read;
+    : Leaf(kind_of, stopped), Operation(Verb::read), worker_(worker), detachable_(detachable) {
     done = operation_done;
     data = &posts_;
     size = sizeof(posts_);

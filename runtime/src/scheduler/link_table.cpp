@@ -10,7 +10,8 @@ namespace weir {
 
 LinkSlot::LinkSlot() noexcept : Timer(fired) {
     for (Watch& watch : watches_) {
-        watch.slot = this;
+        watch.offset = static_cast<std::uint16_t>(reinterpret_cast<std::byte*>(&watch) -
+                                                  reinterpret_cast<std::byte*>(this));
         watch.done = done;
     }
 }
@@ -41,7 +42,8 @@ long LinkSlot::submit(unsigned watch) noexcept {
 long LinkSlot::watch_readable(unsigned watch) noexcept {
     Watch& operation = watches_[watch];
     operation.verb = Operation::Verb::readable;
-    operation.queued = operation.polled = false;
+    operation.queued = false;
+    operation.polled = false;
     return submit(watch);
 }
 
@@ -57,7 +59,7 @@ long LinkSlot::watch_counter(unsigned watch) noexcept {
 
 void LinkSlot::done(Operation& operation) noexcept {
     auto& watch = static_cast<Watch&>(operation);
-    LinkSlot& slot = *watch.slot;
+    LinkSlot& slot = watch.slot();
     --slot.table_->watching_;
     if (slot.closing_) return;
     slot.kind_->on_event(slot, static_cast<unsigned>(&watch - slot.watches_.data()), operation.result);

@@ -87,7 +87,7 @@ private:
 /// The Wait of one operation on a handle. Derived classes turn `result` into a Result.
 class OperationWait : public Leaf, protected Operation {
 public:
-    void refuse(Errc code) noexcept { refused_ = code; }
+    void refuse(Errc code) noexcept;
 
     /// Describes itself to Scheduler::dump; for the Kind of derived classes.
     static void visit_fd(const Pending& self, PendingVisitor& visitor) noexcept;
@@ -135,7 +135,6 @@ private:
     bool yielding_ = false;
     Continue continue_ = nullptr;
     std::optional<Error> error_;  // instead of `result`
-    std::optional<Errc> refused_;
 };
 
 /// An operation that the kernel may turn away for a while without a way to wait for better times (a full backlog, no

@@ -94,7 +94,12 @@ private:
         return size <= state_size && alignment <= 8;
     }
     struct Watch : Operation {
-        LinkSlot* slot = nullptr;
+        Watch() noexcept : Operation(Verb::readable) {}
+        [[nodiscard]] LinkSlot& slot() noexcept {
+            void* const bytes = reinterpret_cast<std::byte*>(this) - offset;
+            return *std::launder(static_cast<LinkSlot*>(bytes));
+        }
+        std::uint16_t offset = 0;  // of it in its slot
     };
     static void done(Operation& operation) noexcept;
     static void fired(Timer& timer) noexcept;
