@@ -69,7 +69,7 @@ Result<SharedSemaphore> SharedSemaphore::create(std::uint32_t initial) noexcept 
 }
 
 Result<SharedSemaphore> SharedSemaphore::adopt(int fd) noexcept {
-    return adopt_as<SharedSemaphore>(fd, HandleKind::eventfd, "adopt shared semaphore");
+    return adopt_as<SharedSemaphore>(fd, handle_kind::eventfd, "adopt shared semaphore");
 }
 
 Result<SharedSemaphore> SharedSemaphore::open(const RuntimeDirectory& directory, const Name& name,

@@ -96,7 +96,7 @@ Result<Descriptor> Descriptor::adopt(int fd) noexcept {
     constexpr const char* operation = "adopt descriptor";
     if (fd < 0 || ::fcntl(fd, F_GETFD) < 0) return failure(Error::from_errno(operation, EBADF));
     if (!sys::pollable(fd)) return failure(Errc::not_pollable, operation);
-    return adopt_as<Descriptor>(fd, HandleKind::any, operation);
+    return adopt_as<Descriptor>(fd, handle_kind::any, operation);
 }
 Read Descriptor::read(Bytes buffer) noexcept {
     return {*this, verbs, buffer};

@@ -17,7 +17,7 @@ Result<EventFd> EventFd::create(EventFdMode mode, std::uint32_t initial) noexcep
 }
 
 Result<EventFd> EventFd::adopt(int fd) noexcept {
-    return adopt_as<EventFd>(fd, HandleKind::eventfd, "adopt eventfd");
+    return adopt_as<EventFd>(fd, handle_kind::eventfd, "adopt eventfd");
 }
 
 EventFdRead EventFd::read() noexcept {

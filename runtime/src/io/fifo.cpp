@@ -103,7 +103,7 @@ Result<FifoReader> FifoReader::create(std::string_view path, const FifoOptions& 
 }
 
 Result<FifoReader> FifoReader::adopt(int fd) noexcept {
-    return adopt_as<FifoReader>(fd, HandleKind::pipe_reader, "adopt fifo reader");
+    return adopt_as<FifoReader>(fd, handle_kind::pipe_reader, "adopt fifo reader");
 }
 
 Read FifoReader::read(Bytes buffer) noexcept {
@@ -131,7 +131,7 @@ OpenFifo FifoWriter::open(std::string_view path) noexcept {
 }
 
 Result<FifoWriter> FifoWriter::adopt(int fd) noexcept {
-    return adopt_as<FifoWriter>(fd, HandleKind::pipe_writer, "adopt fifo writer");
+    return adopt_as<FifoWriter>(fd, handle_kind::pipe_writer, "adopt fifo writer");
 }
 
 Write FifoWriter::write(ConstBytes bytes) noexcept {

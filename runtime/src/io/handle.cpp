@@ -4,84 +4,9 @@
 #include "sys/calls.hpp"
 
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <tuple>
-#include <unistd.h>
 
 namespace weir {
-namespace {
-
-// What an anonymous inode is, as /proc names it: "anon_inode:[eventfd]". Without /proc there is no telling, and the
-// caller is trusted.
-bool anonymous_inode_is(int fd, const char* wanted) noexcept {
-    char path[32];
-    std::snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    char target[64];
-    const ssize_t size = ::readlink(path, target, sizeof(target) - 1);
-    if (size < 0) return errno == ENOENT || errno == EACCES;
-    target[size] = '\0';
-    return std::strcmp(target, wanted) == 0;
-}
-
-int socket_option(int fd, int option) noexcept {
-    int value = 0;
-    socklen_t size = sizeof(value);
-    return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
-}
-
-// For what is no socket the option is -1.
-bool is_unix_socket(int fd, int type, bool listens) noexcept {
-    return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == type &&
-           socket_option(fd, SO_ACCEPTCONN) == (listens ? 1 : 0);
-}
-bool is_inet_socket(int fd, int protocol, bool listens) noexcept {
-    const int domain = socket_option(fd, SO_DOMAIN);
-    return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == protocol &&
-           socket_option(fd, SO_ACCEPTCONN) == (listens ? 1 : 0);
-}
-
-// What its owner asked the kernel to put beside messages, no handle takes: it would use up the room for descriptors, and
-// look like some that were cut. SO_PASSPIDFD (6.5) would even pass some. An accepted socket has them from its listener.
-void take_no_credentials(int fd) noexcept {
-    constexpr int passes_pidfd = 76;  // SO_PASSPIDFD, which the headers may be too old for
-    constexpr int off = 0;
-    for (const int option : {SO_PASSCRED, SO_PASSSEC, passes_pidfd}) {
-        // Each fails only where the kernel has no such option, which is then off.
-        std::ignore = ::setsockopt(fd, SOL_SOCKET, option, &off, sizeof(off));
-    }
-}
-
-bool opened_for(int fd, int access) noexcept {
-    return (::fcntl(fd, F_GETFL) & O_ACCMODE) == access;
-}
-
-bool is_of_kind(int fd, mode_t mode, HandleKind kind) noexcept {
-    switch (kind) {
-        case HandleKind::pipe_reader: return S_ISFIFO(mode) && !opened_for(fd, O_WRONLY);
-        case HandleKind::pipe_writer: return S_ISFIFO(mode) && !opened_for(fd, O_RDONLY);
-        case HandleKind::unix_stream: return is_unix_socket(fd, SOCK_STREAM, false);
-        case HandleKind::unix_listener: return is_unix_socket(fd, SOCK_STREAM, true);
-        case HandleKind::unix_seqpacket: return is_unix_socket(fd, SOCK_SEQPACKET, false);
-        case HandleKind::unix_seqpacket_listener: return is_unix_socket(fd, SOCK_SEQPACKET, true);
-        case HandleKind::unix_datagram: return is_unix_socket(fd, SOCK_DGRAM, false);
-        case HandleKind::tcp_stream: return is_inet_socket(fd, IPPROTO_TCP, false);
-        case HandleKind::tcp_listener: return is_inet_socket(fd, IPPROTO_TCP, true);
-        case HandleKind::udp: return is_inet_socket(fd, IPPROTO_UDP, false);
-        case HandleKind::eventfd: return anonymous_inode_is(fd, "anon_inode:[eventfd]");
-        case HandleKind::signalfd: return anonymous_inode_is(fd, "anon_inode:[signalfd]");
-        case HandleKind::queue_reader: return sys::is_message_queue(fd) && !opened_for(fd, O_WRONLY);
-        case HandleKind::queue_writer: return sys::is_message_queue(fd) && !opened_for(fd, O_RDONLY);
-        case HandleKind::any: return true;
-    }
-    return false;
-}
-
-}  // namespace
 
 Handle& Handle::operator=(Handle&& other) noexcept {
     if (this == &other) return *this;
@@ -127,9 +52,7 @@ Result<DescriptorEntry*> Handle::entry_in(Scheduler& scheduler) noexcept {
 Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noexcept {
     struct stat status {};
     if (fd < 0 || ::fstat(fd, &status) < 0) return failure(Error::from_errno(operation, EBADF));
-    if (!is_of_kind(fd, status.st_mode, kind)) return failure(Errc::wrong_kind, operation);
-    if (S_ISSOCK(status.st_mode) && kind != HandleKind::any && socket_option(fd, SO_DOMAIN) == AF_UNIX)
-        take_no_credentials(fd);
+    if (!kind(fd, status.st_mode)) return failure(Errc::wrong_kind, operation);
     if (fd > 2) {
         long prepared = sys::set_cloexec(fd);
         if (prepared == 0) prepared = sys::set_nonblocking(fd);
@@ -141,8 +64,8 @@ Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noe
     return handle;
 }
 
-OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what) noexcept
-    : Leaf(kind_of, stopped), Operation(what) {
+OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what, Stop function) noexcept
+    : Leaf(kind_of, function), Operation(what) {
     done = operation_done;
 }
 
@@ -228,12 +151,16 @@ void OperationWait::operation_done(Operation& operation) noexcept {
 
 void OperationWait::stopped(Stoppable& self) noexcept {
     auto& wait = static_cast<OperationWait&>(self);
-    if (wait.pausing_) {
-        static_cast<PausingWait&>(wait).stop_pausing();
-        return;
-    }
     if (wait.yielding_) return;  // it goes on soon, and sees it
     static_cast<Scheduler&>(wait.context()).backend().cancel(wait);
+}
+
+void PausingWait::stopped_in_pause(Stoppable& self) noexcept {
+    auto& wait = static_cast<PausingWait&>(self);
+    if (wait.pausing_)
+        wait.stop_pausing();
+    else
+        stopped(self);
 }
 
 // The direction stays ours, so that nobody comes between and the handle is not closed meanwhile. (Opening has none yet.)

@@ -183,7 +183,7 @@ Result<MessageQueueReader> MessageQueueReader::open(const Name& name) noexcept {
 }
 Result<MessageQueueReader> MessageQueueReader::adopt(int fd) noexcept {
     MessageQueueReader reader;
-    return adopt_in(reader, fd, HandleKind::queue_reader).map([&] { return std::move(reader); });
+    return adopt_in(reader, fd, handle_kind::queue_reader).map([&] { return std::move(reader); });
 }
 QueueReceive MessageQueueReader::receive(Bytes buffer) noexcept {
     return {*this, buffer};
@@ -200,7 +200,7 @@ Result<MessageQueueWriter> MessageQueueWriter::open(const Name& name) noexcept {
 }
 Result<MessageQueueWriter> MessageQueueWriter::adopt(int fd) noexcept {
     MessageQueueWriter writer;
-    return adopt_in(writer, fd, HandleKind::queue_writer).map([&] { return std::move(writer); });
+    return adopt_in(writer, fd, handle_kind::queue_writer).map([&] { return std::move(writer); });
 }
 QueueSend MessageQueueWriter::send(ConstBytes bytes, std::uint32_t priority) noexcept {
     return {*this, bytes, priority};

@@ -15,7 +15,7 @@ constexpr StreamVerbs verbs{Operation::Verb::read, Operation::Verb::write, &read
 }  // namespace
 
 Result<PipeReader> PipeReader::adopt(int fd) noexcept {
-    return adopt_as<PipeReader>(fd, HandleKind::pipe_reader, "adopt pipe reader");
+    return adopt_as<PipeReader>(fd, handle_kind::pipe_reader, "adopt pipe reader");
 }
 Read PipeReader::read(Bytes buffer) noexcept {
     return {*this, verbs, buffer};
@@ -25,7 +25,7 @@ ReadExactly PipeReader::read_exactly(Bytes buffer) noexcept {
 }
 
 Result<PipeWriter> PipeWriter::adopt(int fd) noexcept {
-    return adopt_as<PipeWriter>(fd, HandleKind::pipe_writer, "adopt pipe writer");
+    return adopt_as<PipeWriter>(fd, handle_kind::pipe_writer, "adopt pipe writer");
 }
 Write PipeWriter::write(ConstBytes bytes) noexcept {
     return {*this, verbs, bytes};

@@ -170,7 +170,7 @@ Result<Process> Process::adopt(int pidfd) noexcept {
     if (line == nullptr) return failure(Errc::wrong_kind, operation);
     const long pid = std::strtol(line + 5, nullptr, 10);
     if (pid <= 0) return failure(Errc::not_found, "adopt pidfd, of a process that is gone");
-    WEIR_TRY(Handle handle, Handle::adopt(pidfd, HandleKind::any, operation));
+    WEIR_TRY(Handle handle, Handle::adopt(pidfd, handle_kind::any, operation));
     Process process;
     process.pid_ = static_cast<std::int32_t>(pid);
     process.reaped_ = false;

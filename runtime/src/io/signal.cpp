@@ -46,7 +46,7 @@ Result<SignalSet> SignalSet::block(std::initializer_list<int> signals) noexcept 
 }
 
 Result<SignalSet> SignalSet::adopt(int fd) noexcept {
-    WEIR_TRY(SignalSet set, adopt_as<SignalSet>(fd, HandleKind::signalfd, "adopt signalfd"));
+    WEIR_TRY(SignalSet set, adopt_as<SignalSet>(fd, handle_kind::signalfd, "adopt signalfd"));
     set.adopted_ = true;
     return set;
 }

@@ -29,7 +29,7 @@ ConnectTcp TcpStream::connect(const SocketAddress& address) noexcept {
 }
 
 Result<TcpStream> TcpStream::adopt(int fd) noexcept {
-    return adopt_as<TcpStream>(fd, HandleKind::tcp_stream, "adopt tcp stream");
+    return adopt_as<TcpStream>(fd, handle_kind::tcp_stream, "adopt tcp stream");
 }
 
 Result<SocketAddress> TcpStream::local() const noexcept {
@@ -82,7 +82,7 @@ Result<TcpListener> TcpListener::bind(const SocketAddress& address,
 }
 
 Result<TcpListener> TcpListener::adopt(int fd) noexcept {
-    return adopt_as<TcpListener>(fd, HandleKind::tcp_listener, "adopt tcp listener");
+    return adopt_as<TcpListener>(fd, handle_kind::tcp_listener, "adopt tcp listener");
 }
 
 Accept<TcpStream> TcpListener::accept() noexcept {

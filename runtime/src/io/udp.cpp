@@ -30,7 +30,7 @@ Result<UdpSocket> UdpSocket::connect_to(const SocketAddress& address) noexcept {
 }
 
 Result<UdpSocket> UdpSocket::adopt(int fd) noexcept {
-    return adopt_as<UdpSocket>(fd, HandleKind::udp, "adopt udp socket");
+    return adopt_as<UdpSocket>(fd, handle_kind::udp, "adopt udp socket");
 }
 
 Result<void> UdpSocket::connect(const SocketAddress& address) noexcept {

@@ -50,7 +50,7 @@ Result<std::pair<UnixDatagram, UnixDatagram>> UnixDatagram::pair() noexcept {
 }
 
 Result<UnixDatagram> UnixDatagram::adopt(int fd) noexcept {
-    return adopt_as<UnixDatagram>(fd, HandleKind::unix_datagram, "adopt unix datagram");
+    return adopt_as<UnixDatagram>(fd, handle_kind::unix_datagram, "adopt unix datagram");
 }
 
 Result<void> UnixDatagram::connect(std::string_view path) noexcept {

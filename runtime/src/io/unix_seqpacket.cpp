@@ -22,7 +22,7 @@ Result<std::pair<UnixSeqpacket, UnixSeqpacket>> UnixSeqpacket::pair() noexcept {
 }
 
 Result<UnixSeqpacket> UnixSeqpacket::adopt(int fd) noexcept {
-    return adopt_as<UnixSeqpacket>(fd, HandleKind::unix_seqpacket, "adopt unix seqpacket");
+    return adopt_as<UnixSeqpacket>(fd, handle_kind::unix_seqpacket, "adopt unix seqpacket");
 }
 
 ConnectUnix<UnixSeqpacket> UnixSeqpacket::connect(std::string_view path,
@@ -52,7 +52,7 @@ Result<UnixSeqpacketListener> UnixSeqpacketListener::bind(std::string_view path,
 }
 
 Result<UnixSeqpacketListener> UnixSeqpacketListener::adopt(int fd) noexcept {
-    return adopt_as<UnixSeqpacketListener>(fd, HandleKind::unix_seqpacket_listener,
+    return adopt_as<UnixSeqpacketListener>(fd, handle_kind::unix_seqpacket_listener,
                                            "adopt unix seqpacket listener");
 }
 

@@ -24,7 +24,7 @@ Result<std::pair<UnixStream, UnixStream>> UnixStream::pair() noexcept {
 }
 
 Result<UnixStream> UnixStream::adopt(int fd) noexcept {
-    return adopt_as<UnixStream>(fd, HandleKind::unix_stream, "adopt unix stream");
+    return adopt_as<UnixStream>(fd, handle_kind::unix_stream, "adopt unix stream");
 }
 
 ConnectUnix<UnixStream> UnixStream::connect(std::string_view path, const ConnectOptions& options) noexcept {
@@ -79,7 +79,7 @@ Result<UnixListener> UnixListener::bind(std::string_view path, const UnixListene
 }
 
 Result<UnixListener> UnixListener::adopt(int fd) noexcept {
-    return adopt_as<UnixListener>(fd, HandleKind::unix_listener, "adopt unix listener");
+    return adopt_as<UnixListener>(fd, handle_kind::unix_listener, "adopt unix listener");
 }
 
 Accept<UnixStream> UnixListener::accept() noexcept {

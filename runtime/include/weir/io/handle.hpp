@@ -18,24 +18,27 @@
 
 namespace weir {
 
-/// What kind of descriptor a handle takes.
-enum class HandleKind : std::uint8_t {
-    pipe_reader,  ///< the reading end of a pipe or FIFO
-    pipe_writer,
-    unix_stream,
-    unix_listener,
-    unix_seqpacket,
-    unix_seqpacket_listener,
-    unix_datagram,
-    tcp_stream,
-    tcp_listener,
-    udp,
-    eventfd,
-    signalfd,
-    queue_reader,  ///< a POSIX message queue
-    queue_writer,
-    any,
-};
+/// What kind of descriptor a handle takes: says whether `fd`, whose file has `mode`, is one, and prepares it. A function for
+/// each, so that a program knows of no other kinds than those it has.
+using HandleKind = bool (*)(int fd, std::uint32_t mode) noexcept;
+
+namespace handle_kind {
+bool pipe_reader(int fd, std::uint32_t mode) noexcept;  // the reading end of a pipe or FIFO
+bool pipe_writer(int fd, std::uint32_t mode) noexcept;
+bool unix_stream(int fd, std::uint32_t mode) noexcept;
+bool unix_listener(int fd, std::uint32_t mode) noexcept;
+bool unix_seqpacket(int fd, std::uint32_t mode) noexcept;
+bool unix_seqpacket_listener(int fd, std::uint32_t mode) noexcept;
+bool unix_datagram(int fd, std::uint32_t mode) noexcept;
+bool tcp_stream(int fd, std::uint32_t mode) noexcept;
+bool tcp_listener(int fd, std::uint32_t mode) noexcept;
+bool udp(int fd, std::uint32_t mode) noexcept;
+bool eventfd(int fd, std::uint32_t mode) noexcept;
+bool signalfd(int fd, std::uint32_t mode) noexcept;
+bool queue_reader(int fd, std::uint32_t mode) noexcept;  // a POSIX message queue
+bool queue_writer(int fd, std::uint32_t mode) noexcept;
+bool any(int fd, std::uint32_t mode) noexcept;
+}  // namespace handle_kind
 
 /// The base of all kernel objects. Move-only; belongs to one scheduler's thread.
 class Handle {
@@ -93,7 +96,7 @@ public:
     static void visit_fd(const Pending& self, PendingVisitor& visitor) noexcept;
 
 protected:
-    OperationWait(const Pending::Kind& kind_of, Operation::Verb what) noexcept;
+    OperationWait(const Pending::Kind& kind_of, Operation::Verb what, Stop function = stopped) noexcept;
     ~OperationWait() = default;
 
     /// Binds, tries, and submits if it has to wait: true if it is over.
@@ -144,7 +147,7 @@ protected:
     /// Called after each pause; true if it is over, with `result` set.
     using Resume = bool (*)(PausingWait&) noexcept;
     PausingWait(const Pending::Kind& kind_of, Operation::Verb what, Resume resume) noexcept
-        : OperationWait(kind_of, what), alarm_(*this), resume_(resume) {}
+        : OperationWait(kind_of, what, stopped_in_pause), alarm_(*this), resume_(resume) {}
     ~PausingWait() = default;
 
     /// The await has begun (begin() was called); `resume` is called after `span`.
@@ -157,6 +160,7 @@ private:
         static void fire(Timer& timer) noexcept;
         PausingWait& wait;
     };
+    static void stopped_in_pause(Stoppable& self) noexcept;
     void set_pausing(bool pausing) noexcept;
     void stop_pausing() noexcept;
 
