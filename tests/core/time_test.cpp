@@ -4,6 +4,7 @@
 #include "support/catch.hpp"
 
 #include <limits>
+#include <random>
 
 using namespace std::chrono_literals;
 using weir::after;
@@ -66,4 +67,25 @@ TEST_CASE("the clock is the monotonic one and does not go back") {
         last = now;
     }
     CHECK(instant_of_ns(weir::to_ns(last)) == last);
+}
+
+TEST_CASE("a span is split as a division would") {
+    std::mt19937_64 random(1);
+    const auto check = [](std::int64_t ns) {
+        const weir::SplitSpan parts = weir::split(Duration(ns));
+        REQUIRE(parts.seconds == ns / 1'000'000'000);
+        REQUIRE(parts.nanoseconds == ns % 1'000'000'000);
+        REQUIRE(weir::to_ms(Duration(ns)) == ns / 1'000'000);
+        REQUIRE(weir::to_ms(-Duration(ns)) == -ns / 1'000'000);
+    };
+    for (const std::int64_t around :
+         {std::int64_t{0}, std::int64_t{1'000'000}, std::int64_t{1'000'000'000}}) {
+        for (std::int64_t ns = around > 3 ? around - 3 : 0; ns < around + 3; ++ns) check(ns);
+    }
+    check(std::numeric_limits<std::int64_t>::max());
+    for (int i = 0; i < 10'000; ++i) {
+        const auto ns = static_cast<std::int64_t>(random() >> (1 + random() % 63));
+        check(ns);
+        check(ns - ns % 1'000'000'000);
+    }
 }

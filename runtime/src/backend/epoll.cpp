@@ -130,8 +130,9 @@ int EpollBackend::wait_with_timerfd(epoll_event* events, int count_max, Instant 
     if (blocks && until != timer_at_) {
         itimerspec setting{};  // all zero: disarmed
         if (until != never) {
-            setting.it_value.tv_sec = static_cast<time_t>(to_ns(until) / 1'000'000'000);
-            setting.it_value.tv_nsec = static_cast<long>(to_ns(until) % 1'000'000'000);
+            const SplitSpan at = split(until.time_since_epoch());
+            setting.it_value.tv_sec = static_cast<time_t>(at.seconds);
+            setting.it_value.tv_nsec = at.nanoseconds;
         }
         ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
         timer_at_ = until;
@@ -159,7 +160,10 @@ Result<void> EpollBackend::wait(Instant until) noexcept {
         const std::int64_t span_ns =
             until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
         KernelTimespec timeout{0, 0};
-        if (span_ns > 0) timeout = {span_ns / 1'000'000'000, span_ns % 1'000'000'000};
+        if (span_ns > 0) {
+            const SplitSpan span = split(Duration(span_ns));
+            timeout = {span.seconds, span.nanoseconds};
+        }
         count = epoll_pwait2(epoll_.get(), events, events_max, &timeout);
     }
     if (count < 0) {

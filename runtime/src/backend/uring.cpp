@@ -255,7 +255,8 @@ Result<void> UringBackend::wait(Instant until) noexcept {
             until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
         if (span_ns > 0) {
             // 64-bit on every architecture, unlike timespec.
-            __kernel_timespec timeout{span_ns / 1'000'000'000, span_ns % 1'000'000'000};
+            const SplitSpan span = split(Duration(span_ns));
+            __kernel_timespec timeout{span.seconds, span.nanoseconds};
             status = ::io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
         } else {
             status = ::io_uring_submit_and_get_events(&ring_);

@@ -83,10 +83,6 @@ private:
         int arms_ = 0;
     };
 
-    static std::int64_t ms(Duration span) noexcept {
-        return std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
-    }
-
     void line(const TaskState& task) noexcept {
         Line line(depth_);
         line.add("%s:%" PRIu32, task.function(), task.line());
@@ -96,14 +92,15 @@ private:
             const Awaited awaited(*task.awaiting());
             line.add("  awaits %s", awaited.innermost());
             details(line, awaited);
-            line.add("  for %" PRId64 " ms%s", ms(now_ - task.since()), task.queued() ? ", ready" : "");
+            line.add("  for %" PRId64 " ms%s", to_ms(now_ - task.since()), task.queued() ? ", ready" : "");
         }
         line.write(out_);
     }
 
     void details(Line& line, const Awaited& awaited) const noexcept {
         if (awaited.fd() >= 0) line.add(" fd %d", awaited.fd());
-        if (awaited.until() != never) line.add(" (deadline in %" PRId64 " ms)", ms(awaited.until() - now_));
+        if (awaited.until() != never)
+            line.add(" (deadline in %" PRId64 " ms)", to_ms(awaited.until() - now_));
     }
 
     // Below a task: its child tasks, and the arms of a combinator that are operations.

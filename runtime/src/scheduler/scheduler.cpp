@@ -312,8 +312,7 @@ void Scheduler::run_item_timed(ReadyItem& item) noexcept {
     resumed = "(runtime)";
     const Instant before = MonotonicClock::now();
     item.run();
-    const auto held_ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(MonotonicClock::now() - before).count();
+    const std::int64_t held_ms = to_ms(MonotonicClock::now() - before);
     if (held_ms < static_cast<std::int64_t>(budget_.hold_warning_ms)) return;
     char line[160];
     const int size = std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)",

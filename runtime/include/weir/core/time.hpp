@@ -48,6 +48,16 @@ inline constexpr Instant never = Instant::max();
     return span.count() >= room && to_ns(start) >= 0 ? never : start + span;
 }
 
+/// A span as the kernel takes it.
+struct SplitSpan {
+    std::int64_t seconds;
+    std::int32_t nanoseconds;  ///< less than a second
+};
+/// Splits a span that is not negative. (Without a division, for which a machine of 32 bits needs a library.)
+[[nodiscard]] SplitSpan split(Duration span) noexcept;
+/// Whole milliseconds of any span but Duration::min(), rounded towards zero.
+[[nodiscard]] std::int64_t to_ms(Duration span) noexcept;
+
 /// Turns any chrono duration into nanoseconds, saturating instead of wrapping (24h * 1'000'000 is legal).
 template <class Rep, class Period>
 [[nodiscard]] constexpr Duration saturating_ns(std::chrono::duration<Rep, Period> span) noexcept {

@@ -16,7 +16,6 @@
 #include "weir/core/heap.hpp"
 #include "weir/core/time.hpp"
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -57,12 +56,14 @@ public:
 
     /// Whether a wheel can have `slots` buckets per level.
     [[nodiscard]] static constexpr bool takes(std::size_t slots) noexcept {
-        return std::has_single_bit(slots) && slots >= slots_min && slots <= slots_max;
+        return (slots & (slots - 1)) == 0 && slots >= slots_min && slots <= slots_max;
     }
     /// Levels that `slots` buckets each need to cover 2^30 ticks (13 days); later timers wait in a list.
     [[nodiscard]] static constexpr unsigned levels_of(std::size_t slots) noexcept {
         const unsigned bits = bits_of(slots);
-        return (30 + bits - 1) / bits;
+        unsigned levels = 1;
+        while (levels * bits < 30) ++levels;
+        return levels;
     }
     /// Bytes of storage that a wheel with `slots` buckets per level needs, 8-aligned.
     [[nodiscard]] static constexpr std::size_t storage_size(std::size_t slots) noexcept {
