@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 namespace weir {
 
-LinkSlot::LinkSlot() noexcept : Timer(fired) {
+LinkSlot::LinkSlot(LinkTable& table) noexcept : Timer(fired), table_(&table) {
     for (Watch& watch : watches_) {
         watch.offset = static_cast<std::uint16_t>(reinterpret_cast<std::byte*>(&watch) -
                                                   reinterpret_cast<std::byte*>(this));
@@ -85,6 +86,7 @@ void LinkSlot::close() noexcept {
     disarm_timer();
     next_ = table_->closing_;
     table_->closing_ = this;
+    table_->free_ended_ = &LinkTable::free_those_that_ended;
     for (unsigned watch = 0; watch < watches_max; ++watch) {
         if (watching(watch)) scheduler().backend().cancel(watches_[watch]);
     }
@@ -94,28 +96,19 @@ Scheduler& LinkSlot::scheduler() noexcept {
     return *table_->scheduler_;
 }
 
-void LinkTable::start(Scheduler& scheduler, std::span<LinkSlot> slots,
-                      std::span<DescriptorEntry> entries) noexcept {
-    WEIR_ASSERT(entries.size() == entries_of(slots.size()));
-    scheduler_ = &scheduler;
-    slots_ = slots;
-    entries_ = entries;
-    for (std::size_t i = slots.size(); i > 0; --i) {
-        slots[i - 1].table_ = this;
-        slots[i - 1].next_ = free_;
-        free_ = &slots[i - 1];
-    }
-}
-
 DescriptorEntry& LinkTable::entry_of(const LinkSlot& slot, unsigned watch) noexcept {
     const auto index = static_cast<std::size_t>(&slot - slots_.data());
     return entries_[index * LinkSlot::watches_max + watch];
 }
 
 LinkSlot* LinkTable::take(const LinkKind& kind) noexcept {
-    LinkSlot* const slot = free_;
-    if (slot == nullptr) return nullptr;
-    free_ = slot->next_;
+    LinkSlot* slot = free_;
+    if (slot != nullptr) {
+        free_ = slot->next_;
+    } else {
+        if (made_ == slots_.size()) return nullptr;
+        slot = ::new (&slots_[made_++]) LinkSlot(*this);
+    }
     slot->next_ = nullptr;
     slot->kind_ = &kind;
     slot->closing_ = false;
@@ -123,8 +116,8 @@ LinkSlot* LinkTable::take(const LinkKind& kind) noexcept {
     return slot;
 }
 
-void LinkTable::free_those_that_ended() noexcept {
-    LinkSlot* slot = std::exchange(closing_, nullptr);
+void LinkTable::free_those_that_ended(LinkTable& table) noexcept {
+    LinkSlot* slot = std::exchange(table.closing_, nullptr);
     while (slot != nullptr) {
         LinkSlot* const next = slot->next_;
         bool ended = true;
@@ -132,20 +125,20 @@ void LinkTable::free_those_that_ended() noexcept {
             ended = ended && !slot->watching(watch);
         }
         if (!ended) {
-            slot->next_ = closing_;
-            closing_ = slot;
+            slot->next_ = table.closing_;
+            table.closing_ = slot;
         } else {
             for (unsigned watch = 0; watch < LinkSlot::watches_max; ++watch) {
-                DescriptorEntry& entry = entry_of(*slot, watch);
+                DescriptorEntry& entry = table.entry_of(*slot, watch);
                 if (entry.fd < 0) continue;
-                scheduler_->backend().forget(entry);
+                table.scheduler_->backend().forget(entry);
                 Fd(std::exchange(entry.fd, -1)).close();
             }
             if (slot->kind_->on_free != nullptr) slot->kind_->on_free(*slot);
             slot->kind_ = nullptr;
-            slot->next_ = free_;
-            free_ = slot;
-            --count_;
+            slot->next_ = table.free_;
+            table.free_ = slot;
+            --table.count_;
         }
         slot = next;
     }

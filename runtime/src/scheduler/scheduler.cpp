@@ -120,7 +120,6 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
         descriptors_.start({entries, entries_count}, link_entries);
         void* const slots_storage = storage_ + layout.links;
         auto* const slots = static_cast<LinkSlot*>(slots_storage);
-        for (std::size_t i = 0; i < budget_.links; ++i) ::new (slots + i) LinkSlot;
         links_.start(*this, {slots, budget_.links}, {entries + budget_.descriptors, link_entries});
         memory_started_ = true;
     }

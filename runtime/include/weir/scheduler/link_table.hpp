@@ -47,7 +47,7 @@ public:
     static constexpr unsigned watches_max = 3;
     static constexpr std::size_t state_size = 264;
 
-    LinkSlot() noexcept;
+    explicit LinkSlot(LinkTable& table) noexcept;
     LinkSlot(const LinkSlot&) = delete;
     LinkSlot& operator=(const LinkSlot&) = delete;
     ~LinkSlot() = default;
@@ -106,7 +106,7 @@ private:
     long submit(unsigned watch) noexcept;
 
     std::array<Watch, watches_max> watches_;
-    LinkTable* table_ = nullptr;
+    LinkTable* table_;
     const LinkKind* kind_ = nullptr;  // null while it is free
     LinkSlot* next_ = nullptr;        // of the free ones, or of those that close
     std::uint64_t counter_ = 0;
@@ -114,7 +114,7 @@ private:
     alignas(8) std::array<std::byte, state_size> state_;
 };
 
-/// A fixed number of slots in memory given at start.
+/// A fixed number of slots in memory given at start. What it does is linked into those programs that take a slot.
 class LinkTable {
 public:
     constexpr LinkTable() noexcept = default;
@@ -125,17 +125,23 @@ public:
     [[nodiscard]] static constexpr std::size_t entries_of(std::size_t links) noexcept {
         return links * LinkSlot::watches_max;
     }
-    /// `entries` are entries_of(slots.size()) of the scheduler's table that nobody else takes.
-    void start(Scheduler& scheduler, std::span<LinkSlot> slots, std::span<DescriptorEntry> entries) noexcept;
+    /// `slots` is memory for them, which take() makes; `entries` are entries_of(slots.size()) of the scheduler's table that
+    /// nobody else takes.
+    void start(Scheduler& scheduler, std::span<LinkSlot> slots, std::span<DescriptorEntry> entries) noexcept {
+        WEIR_ASSERT(entries.size() == entries_of(slots.size()));
+        scheduler_ = &scheduler;
+        slots_ = slots;
+        entries_ = entries;
+    }
 
     /// A free slot, or null: all are taken, or are still closing (then ask again after the next wait).
     [[nodiscard]] LinkSlot* take(const LinkKind& kind) noexcept;
     /// Whether take() would give one.
-    [[nodiscard]] bool has_free() const noexcept { return free_ != nullptr; }
+    [[nodiscard]] bool has_free() const noexcept { return free_ != nullptr || made_ < slots_.size(); }
     /// Frees the slots that were closed and whose operations have ended; called in every turn.
     void free_closed() noexcept {
         if (closing_ != nullptr) [[unlikely]]
-            free_those_that_ended();
+            free_ended_(*this);
     }
     [[nodiscard]] bool closing() const noexcept { return closing_ != nullptr; }
     /// Operations in flight, of slots that are closing too: no task waits for these.
@@ -150,7 +156,7 @@ public:
 
 private:
     friend LinkSlot;
-    void free_those_that_ended() noexcept;
+    static void free_those_that_ended(LinkTable& table) noexcept;
     [[nodiscard]] DescriptorEntry& entry_of(const LinkSlot& slot, unsigned watch) noexcept;
 
     std::span<LinkSlot> slots_;
@@ -158,6 +164,8 @@ private:
     Scheduler* scheduler_ = nullptr;
     LinkSlot* free_ = nullptr;
     LinkSlot* closing_ = nullptr;
+    void (*free_ended_)(LinkTable&) noexcept = nullptr;  // there when anything closes
+    std::size_t made_ = 0;                               // slots that were taken at some time
     std::size_t count_ = 0;
     std::size_t peak_ = 0;
     std::size_t watching_ = 0;
