@@ -132,10 +132,6 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
     timers.start({storage_ + layout.timers, TimerWheel::storage_size(budget_.timer_slots)},
                  budget_.timer_slots, turn_time);
-    // In one process nobody could change a word meanwhile, and on one processor nobody would get to.
-    const bool spins = !simulated_ && budget_.spin_us > 0 && !sys::has_one_processor();
-    spinner_.set_limit(spins ? std::chrono::microseconds(budget_.spin_us) : Duration::zero());
-    brief_spinner_.set_limit(spins ? brief_span : Duration::zero());
     ignore_sigpipe();
     note_started();
     return {};
@@ -239,11 +235,7 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
     while (!turn_ends_.empty()) static_cast<TurnEnd&>(turn_ends_.pop_front()).run();
     if (root_->item.done) return {};
     if (turn_time >= grace_ends()) on_stuck();
-    if (!watches_.empty()) {
-        look_at_watches();
-        if (may_wait && ready.empty()) spin();
-        if (may_wait && ready.empty()) tell_watches_of_sleep();
-    }
+    if (!watches_.empty()) serve_watches_(*this, may_wait);
     const bool waits = may_wait && ready.empty();
     if (!waits && (backend_->in_flight() == 0 || (may_wait && backend_->quiet()))) return {};
     return backend_->wait(waits ? wait_until() : Instant::min());
@@ -261,11 +253,26 @@ void Scheduler::run_items() noexcept {
     }
 }
 
+void Scheduler::serve_watches(Scheduler& scheduler, bool may_wait) noexcept {
+    scheduler.look_at_watches();
+    if (may_wait && scheduler.ready.empty()) scheduler.spin();
+    if (may_wait && scheduler.ready.empty()) scheduler.tell_watches_of_sleep();
+}
+
+void Scheduler::find_spin_limits() noexcept {
+    // In one process nobody could change a word meanwhile, and on one processor nobody would get to.
+    const bool spins = !simulated_ && budget_.spin_us > 0 && !sys::has_one_processor();
+    spinner_.set_limit(spins ? std::chrono::microseconds(budget_.spin_us) : Duration::zero());
+    brief_spinner_.set_limit(spins ? brief_span : Duration::zero());
+    knows_spin_limits_ = true;
+}
+
 void Scheduler::look_at_watches() noexcept {
     watches_.for_each([](auto& node) { static_cast<Watch&>(node).look(); });
 }
 
 void Scheduler::spin() noexcept {
+    know_spin_limits();
     if (!spinner_.worthwhile()) return;
     const Instant until = std::min(wait_until(), after(MonotonicClock::now(), spinner_.limit()));
     do {
@@ -279,7 +286,9 @@ void Scheduler::spin() noexcept {
 }
 
 bool Scheduler::linger() noexcept {
-    if (!ready.empty() || brief_spinner_.limit() <= Duration::zero()) return false;
+    if (!ready.empty()) return false;
+    know_spin_limits();
+    if (brief_spinner_.limit() <= Duration::zero()) return false;
     const Instant until = MonotonicClock::now() + brief_spinner_.limit();
     do {
         for (int k = 0; k < hints_per_look; ++k) sys::spin_hint();
@@ -288,7 +297,9 @@ bool Scheduler::linger() noexcept {
 }
 
 bool Scheduler::changes_soon(const Watch::Word& word, std::uint32_t seen) noexcept {
-    if (!ready.empty() || !brief_spinner_.worthwhile()) return false;
+    if (!ready.empty()) return false;
+    know_spin_limits();
+    if (!brief_spinner_.worthwhile()) return false;
     const Instant until = MonotonicClock::now() + brief_spinner_.limit();
     do {
         for (int i = 0; i < looks_per_clock; ++i) {

@@ -33,7 +33,7 @@ struct Budget {
     std::uint32_t timer_slots = 32;
     /// How long to look at shared memory that tasks await before the thread blocks, in microseconds; 0: not at all. It
     /// looks only while that pays, see scheduler/spinner.hpp, and never where the thread may run on one processor only
-    /// when the scheduler starts.
+    /// when it would look first.
     std::uint32_t spin_us = 20;
     /// How long a stopped program may take to end before run_main names the tasks that live and exits; 0: for ever.
     std::uint32_t grace_ms = 5'000;

@@ -172,7 +172,10 @@ public:
     [[nodiscard]] DescriptorTable& descriptors() noexcept { return descriptors_; }
     [[nodiscard]] LinkTable& links() noexcept { return links_; }
     /// Looks at `watch` from now on, until it is unlinked: see scheduler/watch.hpp.
-    void watch(Watch& watch) noexcept { watches_.push_back(watch); }
+    void watch(Watch& watch) noexcept {
+        watches_.push_back(watch);
+        serve_watches_ = serve_watches;  // linked into those programs that watch anything
+    }
     /// Lets a fraction of a microsecond pass for a task that expects to find more by then; false if it did not, since
     /// others are ready or the thread does not spin.
     bool linger() noexcept;
@@ -205,7 +208,13 @@ private:
     Result<void> turn(bool may_wait) noexcept;
     [[nodiscard]] Instant time_of_turn() const noexcept;
     void run_items() noexcept;
+    static void serve_watches(Scheduler& scheduler, bool may_wait) noexcept;
     void look_at_watches() noexcept;
+    void know_spin_limits() noexcept {
+        if (!knows_spin_limits_) [[unlikely]]
+            find_spin_limits();
+    }
+    void find_spin_limits() noexcept;
     void spin() noexcept;
     void tell_watches_of_sleep() noexcept;
     void run_item_timed(ReadyItem& item) noexcept;
@@ -226,6 +235,7 @@ private:
     DescriptorTable descriptors_;
     LinkTable links_;
     List<Watches> watches_;
+    void (*serve_watches_)(Scheduler&, bool may_wait) noexcept = nullptr;
     List<TurnEnds> turn_ends_;
     Spinner spinner_;                     // before the thread blocks
     Spinner brief_spinner_;               // before a task suspends
@@ -234,6 +244,7 @@ private:
     alignas(RootState) std::array<std::byte, sizeof(RootState)> root_storage_{};
     InsideHook inside_;
     bool memory_started_ = false;
+    bool knows_spin_limits_ = false;
     bool exits_when_stuck_ = false;
     std::array<char, 224> reason_{};
     alignas(16) std::array<std::byte, backend_storage_size> backend_storage_{};
