@@ -33,15 +33,25 @@ void TimerWheel::start(std::span<std::byte> storage, std::size_t slots, Instant 
     WEIR_ASSERT(reinterpret_cast<std::uintptr_t>(storage.data()) % alignof(std::uint64_t) == 0);
     WEIR_ASSERT(count_ == 0);
     slots_ = static_cast<std::uint32_t>(slots);
-    bits_ = static_cast<std::uint8_t>(bits_of(slots));
-    levels_ = static_cast<std::uint8_t>(levels_of(slots));
-    const std::size_t words = levels_ * words_of(slots_) * sizeof(std::uint64_t);
-    std::memset(storage.data(), 0, storage_size(slots));
     void* const bits = storage.data();  // 8-aligned, as asserted
-    void* const heads = storage.data() + words;
     occupied_ = static_cast<std::uint64_t*>(bits);
-    heads_ = static_cast<HeapNode**>(heads);
+    heads_ = nullptr;
     cursor_ = static_cast<std::uint64_t>(to_ns(now)) >> tick_shift;
+}
+
+constexpr TimerWheel::Work TimerWheel::work{
+    .fire_due = [](TimerWheel& wheel, Instant now,
+                   std::size_t count_max) noexcept { return wheel.fire(now, count_max); },
+    .next = [](const TimerWheel& wheel) noexcept { return wheel.earliest(); },
+};
+
+[[gnu::noinline]] void TimerWheel::lay_out() noexcept {
+    bits_ = static_cast<std::uint8_t>(bits_of(slots_));
+    levels_ = static_cast<std::uint8_t>(levels_of(slots_));
+    std::memset(occupied_, 0, storage_size(slots_));
+    void* const heads = occupied_ + levels_ * words_of(slots_);
+    heads_ = static_cast<HeapNode**>(heads);
+    work_ = &work;
 }
 
 void TimerWheel::arm(Timer& timer, Instant at, Duration slack) noexcept {
@@ -56,6 +66,8 @@ void TimerWheel::arm(Timer& timer, Instant at, Duration slack) noexcept {
         at_ns = static_cast<std::int64_t>(static_cast<std::uint64_t>(latest) & ~below);
     }
     timer.at_ns_ = at_ns;
+    if (heads_ == nullptr) [[unlikely]]
+        lay_out();
     ++count_;
     place(timer);
 }
@@ -212,8 +224,7 @@ void TimerWheel::advance(std::uint64_t tick) noexcept {
     cursor_ = tick;
 }
 
-std::size_t TimerWheel::fire_due(Instant now, std::size_t count_max) noexcept {
-    if (count_ == 0) return 0;
+std::size_t TimerWheel::fire(Instant now, std::size_t count_max) noexcept {
     advance(static_cast<std::uint64_t>(to_ns(now)) >> tick_shift);
     std::size_t fired = 0;
     while (fired < count_max && !near_.empty() && near_.top().at_ns_ <= to_ns(now)) {
@@ -238,8 +249,7 @@ std::int64_t TimerWheel::earliest_ns(const HeapNode* node, std::uint64_t first_t
     return earliest;
 }
 
-Instant TimerWheel::next() const noexcept {
-    if (count_ == 0) return never;
+Instant TimerWheel::earliest() const noexcept {
     if (!near_.empty()) return near_.top().at();
     // A bucket that begins early may hold nothing but timers that are due late: each level is asked.
     std::int64_t earliest = std::numeric_limits<std::int64_t>::max();

@@ -77,7 +77,7 @@ public:
     TimerWheel& operator=(const TimerWheel&) = delete;
 
     /// `slots` is one that it takes(): a power of two from slots_min to slots_max; `storage` has storage_size(slots) bytes,
-    /// 8-aligned, and outlives the wheel.
+    /// 8-aligned, and outlives the wheel. The first timer that is armed lays them out.
     void start(std::span<std::byte> storage, std::size_t slots, Instant now) noexcept;
 
     /// Arms an idle timer to fire once at `at`; with slack, at the roundest instant of [at, at + slack], so
@@ -87,11 +87,13 @@ public:
     void disarm(Timer& timer) noexcept;
 
     /// Fires at most `count_max` timers that are due at `now`; returns how many fired.
-    std::size_t fire_due(Instant now, std::size_t count_max) noexcept;
+    std::size_t fire_due(Instant now, std::size_t count_max) noexcept {
+        return count_ == 0 ? 0 : work_->fire_due(*this, now, count_max);
+    }
 
     /// When to look again: not later than the earliest timer, `never` without one. With at most eight timers
     /// in the earliest bucket it is exact.
-    [[nodiscard]] Instant next() const noexcept;
+    [[nodiscard]] Instant next() const noexcept { return count_ == 0 ? never : work_->next(*this); }
     [[nodiscard]] std::size_t count() const noexcept { return count_; }
 
 private:
@@ -105,6 +107,13 @@ private:
         std::uint32_t slot;
         std::uint64_t first_tick;
     };
+
+    /// What there is to do once a timer is armed: known to those who arm one, and so not linked into other programs.
+    struct Work {
+        std::size_t (*fire_due)(TimerWheel&, Instant now, std::size_t count_max) noexcept;
+        Instant (*next)(const TimerWheel&) noexcept;
+    };
+    static const Work work;
 
     static constexpr unsigned bits_of(std::size_t slots) noexcept {
         unsigned bits = 0;
@@ -126,14 +135,19 @@ private:
     void note_empty(unsigned level, std::uint32_t slot) noexcept;
     void replace_all(HeapNode*& head) noexcept;
     void warm() noexcept;
+    void lay_out() noexcept;
+    std::size_t fire(Instant now, std::size_t count_max) noexcept;
+    [[nodiscard]] Instant earliest() const noexcept;
     void advance(std::uint64_t tick) noexcept;
 
     Heap<Timer, Earlier> near_;
-    HeapNode** heads_ = nullptr;         // levels x slots
-    std::uint64_t* occupied_ = nullptr;  // levels x words: one bit per nonempty bucket
-    HeapNode* overflow_ = nullptr;       // beyond the highest level
-    std::uint64_t cursor_ = 0;           // the current tick: everything due in it or before is in near_
-    std::uint64_t warmed_until_ = 0;     // the first tick whose bucket warm() has not looked at
+    const Work* work_ = nullptr;  // from the first timer on
+    HeapNode** heads_ = nullptr;  // levels x slots; null until the first timer
+    std::uint64_t* occupied_ =
+        nullptr;                      // levels x words: one bit per nonempty bucket; where the storage begins
+    HeapNode* overflow_ = nullptr;    // beyond the highest level
+    std::uint64_t cursor_ = 0;        // the current tick: everything due in it or before is in near_
+    std::uint64_t warmed_until_ = 0;  // the first tick whose bucket warm() has not looked at
     std::size_t count_ = 0;
     std::uint32_t occupied_count_[levels_max] = {};  // nonempty buckets, for each level
     std::uint32_t slots_ = 0;
