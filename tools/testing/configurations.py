@@ -113,6 +113,7 @@ CONFIGURATIONS = {
                 "-Doptimization=0",
                 "-Ddebug=false",
                 "-Db_pch=false",
+                "-Db_ndebug=true",
                 "-Dio_uring=disabled",
                 "-Dsimulated_backend=false",
                 "-Dbudget_record=false",
