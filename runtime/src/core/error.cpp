@@ -4,10 +4,14 @@
 // Errc::system with its errno, so nothing is lost in translation.
 #include "weir/core/error.hpp"
 
+#include "weir/core/assert.hpp"
+
+#include <array>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 
 namespace weir {
 namespace {
@@ -20,85 +24,128 @@ namespace {
     return result;
 }
 
+// When a code's numbers are told.
+constexpr char always = '*';
+constexpr char if_a = 'a';
+constexpr char if_b = 'b';
+constexpr char if_they_differ = '!';
+constexpr char if_a_without_errno =
+    'e';  // with one the error is the kernel's, and the number is of a transfer
+
+struct Wording {
+    Errc code;
+    std::string_view text;
+    char when = always;
+    std::string_view numbers{};  // with "%A" and "%B" where they stand
+};
+
+// In the order of the codes.
+constexpr Wording wordings[] = {
+    {Errc::cancelled, "cancelled"},
+    {Errc::timed_out, "timed out"},
+    {Errc::ended, "ended by the peer"},
+    {Errc::peer_lost, "the peer was lost"},
+    {Errc::refused, "nobody listens there"},
+    {Errc::unreachable, "there is no way there"},
+    {Errc::not_found, "not found"},
+    {Errc::in_use, "already in use", if_a, " (by process %A)"},
+    {Errc::denied, "permission denied", if_a_without_errno, " (user %A)"},
+    {Errc::busy, "another task already waits here"},
+    {Errc::would_block, "would block"},
+    {Errc::invalid, "invalid argument", if_a_without_errno, " (%A)"},
+    {Errc::too_large, "too large", if_b, " (%A, limit %B)"},
+    {Errc::no_frame, "no task frame is left", always, " (Budget::frame_bytes is %B, it would take %A)"},
+    {Errc::no_stack, "too many awaits inside each other", always,
+     " (Budget::stack_bytes is %B, it would take %A)"},
+    {Errc::no_descriptor, "the descriptor table is full", always, " (Budget::descriptors is %B)"},
+    {Errc::no_group_slot, "no group slot is left", always, " (limit %B)"},
+    {Errc::no_link, "no link is left", always, " (Budget::links is %B)"},
+    {Errc::no_place, "no place is left", always, " (limit %B)"},
+    {Errc::no_files, "no file descriptor is left"},
+    {Errc::no_memory, "the kernel has no memory left"},
+    {Errc::no_reader, "nobody reads there"},
+    {Errc::wrong_kind, "the descriptor is of another kind"},
+    {Errc::not_pollable, "the kernel cannot wait on this descriptor"},
+    {Errc::unsupported, "not supported here"},
+    {Errc::closed, "closed"},
+    {Errc::stalled, "nothing can wake the remaining tasks"},
+    {Errc::overflow, "more arrived than fits", if_b, " (%A, limit %B)"},
+    {Errc::mismatch, "made differently", if_they_differ, " (%A here, %B there)"},
+    {Errc::corrupt, "the peer broke the shared memory"},
+    {Errc::rejected, "rejected by the server", if_a, " (status %A)"},
+    {Errc::stuck, "the stopped program does not end", always, " (%A tasks live)"},
+    {Errc::system, "system error"},
+};
+constexpr std::size_t wordings_count = std::size(wordings);
+static_assert(wordings_count == static_cast<std::size_t>(Errc::system) + 1);
+
+// The same as a program has it, without any address: for each code its text, then when its numbers are told and how, both
+// terminated.
+constexpr std::size_t packed_size() noexcept {
+    std::size_t size = 0;
+    for (const Wording& wording : wordings) {
+        size += wording.text.size() + 1 + (wording.numbers.empty() ? 0 : 1) + wording.numbers.size() + 1;
+    }
+    return size;
+}
+constexpr auto packed = [] {
+    std::array<char, packed_size()> all{};
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < wordings_count; ++i) {
+        const Wording& wording = wordings[i];
+        WEIR_ASSERT(wording.code == static_cast<Errc>(i));
+        for (const char letter : wording.text) all[at++] = letter;
+        ++at;
+        if (!wording.numbers.empty()) all[at++] = wording.when;
+        for (const char letter : wording.numbers) all[at++] = letter;
+        ++at;
+    }
+    return all;
+}();
+
+const char* behind(const char* text) noexcept {
+    return text + std::strlen(text) + 1;
+}
+
+const char* text_of(Errc code) noexcept {
+    const char* text = packed.data();
+    for (auto left = static_cast<unsigned>(code); left > 0; --left) text = behind(behind(text));
+    return text;
+}
+
 class Line {
 public:
     explicit Line(std::span<char> buffer) : buffer_(buffer) {}
-    void add(std::string_view part) {
-        if (buffer_.empty()) return;
-        const std::size_t room = buffer_.size() - 1 - size_;
-        const std::size_t taken = part.size() < room ? part.size() : room;
-        std::memcpy(buffer_.data() + size_, part.data(), taken);
-        size_ += taken;
+    void add(char letter) {
+        if (size_ + 1 < buffer_.size()) buffer_[size_++] = letter;
+    }
+    void add(const char* text) {
+        for (; *text != '\0'; ++text) add(*text);
+    }
+    void add(std::uint64_t number) {
+        char text[24];
+        std::snprintf(text, sizeof(text), "%" PRIu64, number);
+        add(text);
+    }
+    std::string_view end() {
+        if (buffer_.empty()) return {};
         buffer_[size_] = '\0';
+        return {buffer_.data(), size_};
     }
-    void add_number(const char* before, std::uint64_t number, const char* behind) {
-        char text[96];
-        const int size = std::snprintf(text, sizeof(text), "%s%" PRIu64 "%s", before, number, behind);
-        add({text, static_cast<std::size_t>(size)});
-    }
-    std::string_view view() const { return {buffer_.data(), size_}; }
 
 private:
     std::span<char> buffer_;
     std::size_t size_ = 0;
 };
 
-void add_numbers(Line& line, const Error& error) {
-    switch (error.code) {
-        case Errc::no_frame:
-        case Errc::no_stack:
-            line.add_number(
-                error.code == Errc::no_frame ? " (Budget::frame_bytes is " : " (Budget::stack_bytes is ",
-                error.b, "");
-            line.add_number(", it would take ", error.a, ")");
-            return;
-        case Errc::too_large:
-        case Errc::overflow:
-            if (error.b == 0) return;
-            line.add_number(" (", error.a, "");
-            line.add_number(", limit ", error.b, ")");
-            return;
-        case Errc::mismatch:
-            if (error.a == error.b) return;  // what differs is no number
-            line.add_number(" (", error.a, " here");
-            line.add_number(", ", error.b, " there)");
-            return;
-        case Errc::no_descriptor: line.add_number(" (Budget::descriptors is ", error.b, ")"); return;
-        case Errc::no_group_slot: line.add_number(" (limit ", error.b, ")"); return;
-        case Errc::no_link: line.add_number(" (Budget::links is ", error.b, ")"); return;
-        case Errc::no_place: line.add_number(" (limit ", error.b, ")"); return;
-        case Errc::rejected:
-            if (error.a != 0) line.add_number(" (status ", error.a, ")");
-            return;
-        case Errc::stuck: line.add_number(" (", error.a, " tasks live)"); return;
-        case Errc::in_use:
-            if (error.a != 0) line.add_number(" (by process ", error.a, ")");
-            return;
-        case Errc::denied:
-        case Errc::invalid:
-            // With an errno they are the kernel's, and the number is of a transfer.
-            if (error.system_errno != 0 || error.a == 0) return;
-            line.add_number(error.code == Errc::denied ? " (user " : " (", error.a, ")");
-            return;
-        case Errc::cancelled:
-        case Errc::timed_out:
-        case Errc::ended:
-        case Errc::peer_lost:
-        case Errc::refused:
-        case Errc::unreachable:
-        case Errc::not_found:
-        case Errc::busy:
-        case Errc::would_block:
-        case Errc::no_files:
-        case Errc::no_memory:
-        case Errc::no_reader:
-        case Errc::wrong_kind:
-        case Errc::not_pollable:
-        case Errc::unsupported:
-        case Errc::closed:
-        case Errc::stalled:
-        case Errc::corrupt:
-        case Errc::system: return;
+bool has_numbers(const Error& error, char when) {
+    switch (when) {
+        case always: return true;
+        case if_a: return error.a != 0;
+        case if_b: return error.b != 0;
+        case if_they_differ: return error.a != error.b;
+        case if_a_without_errno: return error.a != 0 && error.system_errno == 0;
+        default: return false;  // none
     }
 }
 
@@ -150,42 +197,7 @@ Errc code_of(int value) noexcept {
 }  // namespace
 
 std::string_view text(Errc code) noexcept {
-    switch (code) {
-        case Errc::cancelled: return "cancelled";
-        case Errc::timed_out: return "timed out";
-        case Errc::ended: return "ended by the peer";
-        case Errc::peer_lost: return "the peer was lost";
-        case Errc::refused: return "nobody listens there";
-        case Errc::unreachable: return "there is no way there";
-        case Errc::not_found: return "not found";
-        case Errc::in_use: return "already in use";
-        case Errc::denied: return "permission denied";
-        case Errc::busy: return "another task already waits here";
-        case Errc::would_block: return "would block";
-        case Errc::invalid: return "invalid argument";
-        case Errc::too_large: return "too large";
-        case Errc::no_frame: return "no task frame is left";
-        case Errc::no_stack: return "too many awaits inside each other";
-        case Errc::no_descriptor: return "the descriptor table is full";
-        case Errc::no_group_slot: return "no group slot is left";
-        case Errc::no_link: return "no link is left";
-        case Errc::no_place: return "no place is left";
-        case Errc::no_files: return "no file descriptor is left";
-        case Errc::no_memory: return "the kernel has no memory left";
-        case Errc::no_reader: return "nobody reads there";
-        case Errc::wrong_kind: return "the descriptor is of another kind";
-        case Errc::not_pollable: return "the kernel cannot wait on this descriptor";
-        case Errc::unsupported: return "not supported here";
-        case Errc::closed: return "closed";
-        case Errc::stalled: return "nothing can wake the remaining tasks";
-        case Errc::overflow: return "more arrived than fits";
-        case Errc::mismatch: return "made differently";
-        case Errc::corrupt: return "the peer broke the shared memory";
-        case Errc::rejected: return "rejected by the server";
-        case Errc::stuck: return "the stopped program does not end";
-        case Errc::system: return "system error";
-    }
-    return "unknown error";
+    return static_cast<std::size_t>(code) < wordings_count ? text_of(code) : "unknown error";
 }
 
 std::string_view Error::message(std::span<char> buffer) const noexcept {
@@ -194,15 +206,28 @@ std::string_view Error::message(std::span<char> buffer) const noexcept {
         line.add(operation);
         line.add(": ");
     }
-    line.add(text(code));
-    add_numbers(line, *this);
+    const char* const said = text(code).data();
+    line.add(said);
+    if (static_cast<std::size_t>(code) < wordings_count) {
+        const char* numbers = behind(said);
+        if (has_numbers(*this, *numbers)) {
+            while (*++numbers != '\0') {
+                if (*numbers != '%')
+                    line.add(*numbers);
+                else
+                    line.add(*++numbers == 'A' ? a : b);
+            }
+        }
+    }
     if (system_errno != 0) {
         char text[128] = "";
         line.add(" [");
         line.add(described(::strerror_r(system_errno, text, sizeof(text)), text));
-        line.add_number(", errno ", static_cast<std::uint64_t>(system_errno), "]");
+        line.add(", errno ");
+        line.add(static_cast<std::uint64_t>(system_errno));
+        line.add(']');
     }
-    return line.view();
+    return line.end();
 }
 
 Error Error::from_errno(const char* operation, int value) noexcept {
