@@ -110,7 +110,7 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     }
     const StorageLayout layout = storage_layout(budget_);
     if (!memory_started_) {
-        if (!frames.cut_in_advance(budget_.frame_classes))
+        if (extras_.cut_frames != nullptr && !extras_.cut_frames(frames, budget_))
             return failure(frames.refusal("Budget::frame_classes"));
         void* const entries_storage = storage_ + layout.descriptors;  // 16-aligned by storage_layout()
         auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
@@ -245,10 +245,10 @@ void Scheduler::run_items() noexcept {
     for (turn_left = items_max; turn_left > 0; --turn_left) {
         ReadyItem* const item = ready.pop();
         if (item == nullptr) return;
-        if (budget_.hold_warning_ms == 0) [[likely]] {
+        if (extras_.run_item == nullptr) [[likely]] {
             item->run();
         } else {
-            run_item_timed(*item);
+            extras_.run_item(*this, *item);
         }
     }
 }
@@ -318,15 +318,20 @@ void Scheduler::tell_watches_of_sleep() noexcept {
     watches_.for_each([](auto& node) { static_cast<Watch&>(node).fall_asleep(); });
 }
 
-void Scheduler::run_item_timed(ReadyItem& item) noexcept {
-    resumed = "(runtime)";
+bool Scheduler::cut_frames(FramePool& frames, const Budget& budget) noexcept {
+    return frames.cut_in_advance(budget.frame_classes);
+}
+
+void Scheduler::run_item_timed(Scheduler& scheduler, ReadyItem& item) noexcept {
+    scheduler.resumed = "(runtime)";
     const Instant before = MonotonicClock::now();
     item.run();
     const std::int64_t held_ms = to_ms(MonotonicClock::now() - before);
-    if (held_ms < static_cast<std::int64_t>(budget_.hold_warning_ms)) return;
+    if (held_ms < static_cast<std::int64_t>(scheduler.budget_.hold_warning_ms)) return;
     char line[160];
-    const int size = std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)",
-                                   resumed, static_cast<long long>(held_ms), budget_.hold_warning_ms);
+    const int size =
+        std::snprintf(line, sizeof(line), "weir: task %s held the thread for %lld ms (limit %u)",
+                      scheduler.resumed, static_cast<long long>(held_ms), scheduler.budget_.hold_warning_ms);
     if (size > 0) report(std::string_view(line));
 }
 

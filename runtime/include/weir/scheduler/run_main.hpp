@@ -35,7 +35,8 @@ int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {
         Scheduler& of;
         ~Destroy() { of.~Scheduler(); }
     };
-    Scheduler& scheduler = *::new (static_cast<void*>(memory)) Scheduler(budget, storage);
+    constexpr Scheduler::Extras extras = Scheduler::extras_of(budget);
+    Scheduler& scheduler = *::new (static_cast<void*>(memory)) Scheduler(budget, storage, extras);
     const Destroy at_end{scheduler};
     const auto started = scheduler.start(options);
     if (!started) {

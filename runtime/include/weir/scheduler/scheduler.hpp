@@ -78,9 +78,29 @@ struct RootState {
 /// One thread's tasks. start() and everything else is called in that thread; only a Remote is for others.
 class Scheduler : public Context {
 public:
+    /// What only some budgets take. Chosen where the budget is a constant, it is linked only where it is needed.
+    struct Extras {
+        bool (*cut_frames)(FramePool&, const Budget&) noexcept;  ///< null without Budget::frame_classes
+        void (*run_item)(Scheduler& scheduler,
+                         ReadyItem&) noexcept;  ///< null without Budget::hold_warning_ms
+    };
+    [[nodiscard]] static constexpr Extras extras_of(const Budget& budget) noexcept {
+        Extras extras{};
+        for (const FrameClass& wanted : budget.frame_classes) {
+            if (wanted.count > 0) extras.cut_frames = cut_frames;
+        }
+        if (budget.hold_warning_ms > 0) extras.run_item = run_item_timed;
+        return extras;
+    }
+
     /// Storage of storage_layout(budget).size bytes, 16-aligned, that outlives the scheduler.
+    constexpr Scheduler(const Budget& budget, std::byte* storage, const Extras& extras) noexcept
+        : Context(storage, budget.frame_bytes / 16 * 16),
+          budget_(budget),
+          extras_(extras),
+          storage_(storage) {}
     constexpr Scheduler(const Budget& budget, std::byte* storage) noexcept
-        : Context(storage, budget.frame_bytes / 16 * 16), budget_(budget), storage_(storage) {}
+        : Scheduler(budget, storage, extras_of(budget)) {}
     ~Scheduler();
 
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
@@ -217,7 +237,8 @@ private:
     void find_spin_limits() noexcept;
     void spin() noexcept;
     void tell_watches_of_sleep() noexcept;
-    void run_item_timed(ReadyItem& item) noexcept;
+    static bool cut_frames(FramePool& frames, const Budget& budget) noexcept;
+    static void run_item_timed(Scheduler& scheduler, ReadyItem& item) noexcept;
     [[nodiscard]] Instant grace_ends() const noexcept;
     [[nodiscard]] Instant wait_until() const noexcept;
     void finish_root() noexcept;
@@ -230,6 +251,7 @@ private:
     Scheduler* started_next_ = nullptr;  // in the list that debuggers look for
 
     Budget budget_;
+    Extras extras_;
     std::byte* storage_;
     Backend* backend_ = nullptr;
     DescriptorTable descriptors_;
