@@ -49,7 +49,9 @@ Result<DescriptorEntry*> Handle::entry_in(Scheduler& scheduler) noexcept {
     return entry_;
 }
 
-Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noexcept {
+// Not inlined for the descriptors that are constants.
+[[gnu::noinline]] Result<void> Handle::adopt_this(int fd, HandleKind kind, const char* operation) noexcept {
+    WEIR_ASSERT(!fd_);
     struct stat status {};
     if (fd < 0 || ::fstat(fd, &status) < 0) return failure(Error::from_errno(operation, EBADF));
     if (!kind(fd, status.st_mode)) return failure(Errc::wrong_kind, operation);
@@ -58,10 +60,9 @@ Result<Handle> Handle::adopt(int fd, HandleKind kind, const char* operation) noe
         if (prepared == 0) prepared = sys::set_nonblocking(fd);
         if (prepared < 0) return failure(Error::from_errno(operation, static_cast<int>(-prepared)));
     }
-    Handle handle;
-    handle.fd_ = Fd(fd);
-    handle.nonblocking_ = fd > 2 || sys::is_nonblocking(fd) == 1;
-    return handle;
+    fd_ = Fd(fd);
+    nonblocking_ = fd > 2 || sys::is_nonblocking(fd) == 1;
+    return {};
 }
 
 OperationWait::OperationWait(const Pending::Kind& kind_of, Operation::Verb what, Stop function) noexcept

@@ -167,8 +167,7 @@ Result<void> MessageQueue::open_in(MessageQueue& queue, const Name& name, int ac
 
 Result<void> MessageQueue::adopt_in(MessageQueue& queue, int fd, HandleKind kind) noexcept {
     constexpr const char* operation = "adopt message queue";
-    WEIR_TRY(Handle handle, adopt(fd, kind, operation));
-    static_cast<Handle&>(queue) = std::move(handle);
+    if (const auto done = queue.adopt_this(fd, kind, operation); !done) return done;
     return queue.learn_size(operation);
 }
 

@@ -66,17 +66,21 @@ public:
     Result<DescriptorEntry*> entry_in(Scheduler& scheduler) noexcept;
 
     /// Checks that `fd` is of `kind` and prepares it. Errors: wrong_kind, closed (not open).
-    static Result<Handle> adopt(int fd, HandleKind kind, const char* operation) noexcept;
+    static Result<Handle> adopt(int fd, HandleKind kind, const char* operation) noexcept {
+        return adopt_as<Handle>(fd, kind, operation);
+    }
 
 protected:
     /// The same for the type of handle H.
     template <class H>
     static Result<H> adopt_as(int fd, HandleKind kind, const char* operation) noexcept {
-        WEIR_TRY(Handle handle, adopt(fd, kind, operation));
         H adopted;
-        static_cast<Handle&>(adopted) = std::move(handle);
+        if (const auto done = static_cast<Handle&>(adopted).adopt_this(fd, kind, operation); !done)
+            return failure(done.error());
         return adopted;
     }
+    /// The same into this handle, which has none.
+    Result<void> adopt_this(int fd, HandleKind kind, const char* operation) noexcept;
 
 private:
     void unbind() noexcept;
