@@ -106,7 +106,7 @@ CONFIGURATIONS = {
         ),
         Configuration(
             "no-liburing",
-            "g++ -O0, without liburing, FlatBuffers, simulation and budget records, each file with nothing but what it includes",
+            "g++ -O0, without liburing, FlatBuffers, simulation, texts and budget records, each file with nothing but what it includes",
             # Without examples: no public header knows liburing, and what needs FlatBuffers is left out.
             options=(
                 *STRICT,
@@ -116,6 +116,7 @@ CONFIGURATIONS = {
                 "-Db_ndebug=true",
                 "-Dio_uring=disabled",
                 "-Dsimulated_backend=false",
+                "-Dtexts=false",
                 "-Dbudget_record=false",
                 "-Dflatbuffers=disabled",
                 "-Dtests=false",
