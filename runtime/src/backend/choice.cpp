@@ -5,16 +5,21 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <new>
 
 namespace weir {
 namespace {
 
-void explain(std::span<char> reason, const char* text, const Error* error) noexcept {
+constexpr const char* names[] = {"automatic", "io_uring", "epoll", "simulated"};  // by their numbers
+static_assert(std::size(names) == static_cast<std::size_t>(BackendChoice::simulated) + 1);
+
+// Which one it is, and why; or why not.
+void explain(std::span<char> reason, const char* name, const char* why, const Error* error) noexcept {
     if (reason.empty()) return;
     char cause[160] = "";
     if (error != nullptr) error->message(cause);
-    std::snprintf(reason.data(), reason.size(), "%s%s%s", text, error != nullptr ? ": " : "", cause);
+    std::snprintf(reason.data(), reason.size(), "%s%s%s", name, why, cause);
 }
 
 Result<Backend*> make_epoll(std::span<std::byte> memory, const BackendNeeds& needs) noexcept {
@@ -28,24 +33,27 @@ Result<Backend*> make_epoll(std::span<std::byte> memory, const BackendNeeds& nee
     return backend;
 }
 
+// For one that was asked for by name.
+Result<Backend*> said(Result<Backend*> made, const char* name, std::span<char> reason) noexcept {
+    if (made)
+        explain(reason, name, ", as asked for", nullptr);
+    else
+        explain(reason, name, " was asked for and cannot be had: ", &made.error());
+    return made;
+}
+
 }  // namespace
 
 std::optional<BackendChoice> backend_choice(std::string_view text) noexcept {
-    if (text == "automatic") return BackendChoice::automatic;
-    if (text == "io_uring") return BackendChoice::io_uring;
-    if (text == "epoll") return BackendChoice::epoll;
-    if (text == "simulated") return BackendChoice::simulated;
+    for (std::size_t i = 0; i < std::size(names); ++i) {
+        if (text == names[i]) return static_cast<BackendChoice>(i);
+    }
     return std::nullopt;
 }
 
 std::string_view text(BackendChoice choice) noexcept {
-    switch (choice) {
-        case BackendChoice::automatic: return "automatic";
-        case BackendChoice::io_uring: return "io_uring";
-        case BackendChoice::epoll: return "epoll";
-        case BackendChoice::simulated: return "simulated";
-    }
-    return "unknown";
+    const auto index = static_cast<std::size_t>(choice);
+    return index < std::size(names) ? names[index] : "unknown";
 }
 
 std::size_t backend_size_max() noexcept {
@@ -54,37 +62,19 @@ std::size_t backend_size_max() noexcept {
 
 Result<Backend*> make_backend(BackendChoice choice, std::span<std::byte> memory, const BackendNeeds& needs,
                               std::span<char> reason) noexcept {
+    const char* const name = names[static_cast<std::size_t>(choice)];
     switch (choice) {
-        case BackendChoice::simulated: {
-            auto made = make_simulated(memory, needs);
-            if (made) {
-                explain(reason, "simulated, as asked for", nullptr);
-            } else {
-                explain(reason, "the simulated backend was asked for and cannot be had", &made.error());
-            }
-            return made;
-        }
-        case BackendChoice::epoll: {
-            explain(reason, "epoll, as asked for", nullptr);
-            return make_epoll(memory, needs);
-        }
-        case BackendChoice::io_uring: {
-            auto made = make_uring(memory, needs);
-            if (made) {
-                explain(reason, "io_uring, as asked for", nullptr);
-            } else {
-                explain(reason, "io_uring was asked for and cannot be had", &made.error());
-            }
-            return made;
-        }
         case BackendChoice::automatic: break;
+        case BackendChoice::io_uring: return said(make_uring(memory, needs), name, reason);
+        case BackendChoice::epoll: return said(make_epoll(memory, needs), name, reason);
+        case BackendChoice::simulated: return said(make_simulated(memory, needs), name, reason);
     }
     auto made = make_uring(memory, needs);
     if (made) {
-        explain(reason, "io_uring, which this kernel offers with deferred completions", nullptr);
+        explain(reason, "io_uring", ", which this kernel offers with deferred completions", nullptr);
         return made;
     }
-    explain(reason, "epoll, since io_uring cannot be had", &made.error());
+    explain(reason, "epoll", ", since io_uring cannot be had: ", &made.error());
     return make_epoll(memory, needs);
 }
 

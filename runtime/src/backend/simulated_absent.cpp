@@ -8,7 +8,7 @@ std::size_t simulated_size() noexcept {
 }
 
 Result<Backend*> make_simulated(std::span<std::byte>, const BackendNeeds&) noexcept {
-    return failure(Errc::unsupported, "the simulated backend, left out when weir was built");
+    return failure(Errc::unsupported, "simulated backend, left out when weir was built");
 }
 
 }  // namespace weir

@@ -14,7 +14,6 @@
 #include <cstdlib>
 #include <new>
 #include <utility>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 namespace weir {
@@ -90,8 +89,9 @@ Scheduler::~Scheduler() {
 Result<void> Scheduler::start(const StartOptions& options) noexcept {
     if (backend_ != nullptr) return {};
     BackendChoice choice = options.backend;
-    if (choice == BackendChoice::automatic && options.environment && ::getauxval(AT_SECURE) == 0) {
-        if (const char* const named = std::getenv("WEIR_BACKEND"); named != nullptr) {
+    if (choice == BackendChoice::automatic && options.environment) {
+        // None where privileges were gained by exec.
+        if (const char* const named = ::secure_getenv("WEIR_BACKEND"); named != nullptr) {
             const auto wanted = backend_choice(named);
             if (!wanted) {
                 std::snprintf(reason_.data(), reason_.size(), "WEIR_BACKEND names no backend: \"%.60s\"",
