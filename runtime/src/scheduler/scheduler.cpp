@@ -137,14 +137,14 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     return {};
 }
 
-Result<void> Scheduler::bind_root(TaskState& task) noexcept {
-    const auto begun = start();
-    if (!begun) return begun;
+Result<void> Scheduler::bind_root(TaskState* task) noexcept {
+    if (task == nullptr) return failure(frames.refusal("root task"));
+    if (auto begun = start(); !begun) return begun;
     WEIR_ASSERT(root_ == nullptr);
     root_ = ::new (root_storage_.data()) RootState;
-    root_->task = &task;
-    task.bind(*this, root_->scope, root_->item, nullptr);
-    task.begin_later();
+    root_->task = task;
+    task->bind(*this, root_->scope, root_->item, nullptr);
+    task->begin_later();
     return {};
 }
 

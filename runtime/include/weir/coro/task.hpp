@@ -374,6 +374,8 @@ public:
     ~Task() { drop(); }
 
     [[nodiscard]] bool hollow() const noexcept { return !handle_; }
+    /// (For the scheduler.) What the frame has; there is one.
+    [[nodiscard]] promise_type& promise() const noexcept { return handle_.promise(); }
     /// (For the scheduler and groups.) Gives up ownership: whoever calls this frees the frame after the task's end.
     [[nodiscard]] Handle release() noexcept { return std::exchange(handle_, nullptr); }
 

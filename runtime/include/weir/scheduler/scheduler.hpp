@@ -212,15 +212,11 @@ private:
 
     template <class T>
     Result<void> begin_root(Task<T>& root, std::optional<Result<T>>& slot) noexcept {
-        if (root.hollow()) return failure(frames.refusal("root task"));
-        auto handle = root.release();
-        auto& promise = handle.promise();
-        promise.set_slot(slot);
-        const auto bound = bind_root(promise);
-        root = Task<T>(handle);
-        return bound;
+        if (root.hollow()) return bind_root(nullptr);
+        root.promise().set_slot(slot);
+        return bind_root(&root.promise());
     }
-    Result<void> bind_root(TaskState& task) noexcept;
+    Result<void> bind_root(TaskState* task) noexcept;
     [[nodiscard]] bool knows(const TaskState& task) const noexcept {
         return root_ != nullptr && root_->task == &task;
     }
