@@ -28,13 +28,9 @@ static_assert(TimerWheel::levels_max == TimerWheel::levels_of(TimerWheel::slots_
 }  // namespace
 
 void TimerWheel::start(std::span<std::byte> storage, std::size_t slots, Instant now) noexcept {
-    WEIR_ASSERT(takes(slots));
-    WEIR_ASSERT(storage.size() >= storage_size(slots));
-    WEIR_ASSERT(reinterpret_cast<std::uintptr_t>(storage.data()) % alignof(std::uint64_t) == 0);
     WEIR_ASSERT(count_ == 0);
+    storage_ = storage;
     slots_ = static_cast<std::uint32_t>(slots);
-    void* const bits = storage.data();  // 8-aligned, as asserted
-    occupied_ = static_cast<std::uint64_t*>(bits);
     heads_ = nullptr;
     cursor_ = static_cast<std::uint64_t>(to_ns(now)) >> tick_shift;
 }
@@ -46,9 +42,14 @@ constexpr TimerWheel::Work TimerWheel::work{
 };
 
 [[gnu::noinline]] void TimerWheel::lay_out() noexcept {
+    WEIR_ASSERT(takes(slots_));
+    WEIR_ASSERT(storage_.size() >= storage_size(slots_));
+    WEIR_ASSERT(reinterpret_cast<std::uintptr_t>(storage_.data()) % alignof(std::uint64_t) == 0);
     bits_ = static_cast<std::uint8_t>(bits_of(slots_));
     levels_ = static_cast<std::uint8_t>(levels_of(slots_));
-    std::memset(occupied_, 0, storage_size(slots_));
+    std::memset(storage_.data(), 0, storage_size(slots_));
+    void* const bits = storage_.data();  // 8-aligned, as asserted
+    occupied_ = static_cast<std::uint64_t*>(bits);
     void* const heads = occupied_ + levels_ * words_of(slots_);
     heads_ = static_cast<HeapNode**>(heads);
     work_ = &work;

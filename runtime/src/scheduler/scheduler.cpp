@@ -108,9 +108,9 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     if (options.environment && recorder_ == nullptr) {
         WEIR_TRY(recorder_, BudgetRecorder::begin_where_asked(*this));
     }
-    const StorageLayout layout = storage_layout(budget_);
+    const StorageLayout& layout = plan_.layout;
     if (!memory_started_) {
-        if (extras_.cut_frames != nullptr && !extras_.cut_frames(frames, budget_))
+        if (plan_.cut_frames != nullptr && !plan_.cut_frames(frames, budget_))
             return failure(frames.refusal("Budget::frame_classes"));
         void* const entries_storage = storage_ + layout.descriptors;  // 16-aligned by storage_layout()
         auto* const entries = static_cast<DescriptorEntry*>(entries_storage);
@@ -130,8 +130,7 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     backend_ = *made;
     simulated_ = backend_->clock() != nullptr;
     turn_time = simulated_ ? *backend_->clock() : MonotonicClock::now();
-    timers.start({storage_ + layout.timers, TimerWheel::storage_size(budget_.timer_slots)},
-                 budget_.timer_slots, turn_time);
+    timers.start({storage_ + layout.timers, layout.size - layout.timers}, budget_.timer_slots, turn_time);
     ignore_sigpipe();
     note_started();
     return {};
@@ -245,10 +244,10 @@ void Scheduler::run_items() noexcept {
     for (turn_left = items_max; turn_left > 0; --turn_left) {
         ReadyItem* const item = ready.pop();
         if (item == nullptr) return;
-        if (extras_.run_item == nullptr) [[likely]] {
+        if (plan_.run_item == nullptr) [[likely]] {
             item->run();
         } else {
-            extras_.run_item(*this, *item);
+            plan_.run_item(*this, *item);
         }
     }
 }

@@ -141,13 +141,13 @@ private:
     void advance(std::uint64_t tick) noexcept;
 
     Heap<Timer, Earlier> near_;
-    const Work* work_ = nullptr;  // from the first timer on
-    HeapNode** heads_ = nullptr;  // levels x slots; null until the first timer
-    std::uint64_t* occupied_ =
-        nullptr;                      // levels x words: one bit per nonempty bucket; where the storage begins
-    HeapNode* overflow_ = nullptr;    // beyond the highest level
-    std::uint64_t cursor_ = 0;        // the current tick: everything due in it or before is in near_
-    std::uint64_t warmed_until_ = 0;  // the first tick whose bucket warm() has not looked at
+    const Work* work_ = nullptr;         // from the first timer on
+    std::span<std::byte> storage_;       // of the next two
+    HeapNode** heads_ = nullptr;         // levels x slots; null until the first timer
+    std::uint64_t* occupied_ = nullptr;  // levels x words: one bit per nonempty bucket
+    HeapNode* overflow_ = nullptr;       // beyond the highest level
+    std::uint64_t cursor_ = 0;           // the current tick: everything due in it or before is in near_
+    std::uint64_t warmed_until_ = 0;     // the first tick whose bucket warm() has not looked at
     std::size_t count_ = 0;
     std::uint32_t occupied_count_[levels_max] = {};  // nonempty buckets, for each level
     std::uint32_t slots_ = 0;

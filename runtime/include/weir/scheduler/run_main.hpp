@@ -27,16 +27,16 @@ using Arguments = std::span<char* const>;
 template <Budget budget = small_budget, class Serve>
     requires(TimerWheel::takes(budget.timer_slots))
 int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {}) noexcept {
+    static constexpr Scheduler::Plan plan = Scheduler::plan_of(budget);
     // Made here rather than by the compiler: a static object that is not all zero would lie in the program's file, with
     // all its storage, and one with a destructor would need the C++ library for its guard and its end.
     alignas(Scheduler) static std::byte memory[sizeof(Scheduler)];
-    alignas(16) static std::byte storage[storage_layout(budget).size];
+    alignas(16) static std::byte storage[plan.layout.size];
     struct Destroy {
         Scheduler& of;
         ~Destroy() { of.~Scheduler(); }
     };
-    constexpr Scheduler::Extras extras = Scheduler::extras_of(budget);
-    Scheduler& scheduler = *::new (static_cast<void*>(memory)) Scheduler(budget, storage, extras);
+    Scheduler& scheduler = *::new (static_cast<void*>(memory)) Scheduler(budget, storage, plan);
     const Destroy at_end{scheduler};
     const auto started = scheduler.start(options);
     if (!started) {

@@ -78,29 +78,27 @@ struct RootState {
 /// One thread's tasks. start() and everything else is called in that thread; only a Remote is for others.
 class Scheduler : public Context {
 public:
-    /// What only some budgets take. Chosen where the budget is a constant, it is linked only where it is needed.
-    struct Extras {
+    /// What follows from a budget. Found where the budget is a constant: what only some budgets take is linked only there.
+    struct Plan {
+        StorageLayout layout;
         bool (*cut_frames)(FramePool&, const Budget&) noexcept;  ///< null without Budget::frame_classes
         void (*run_item)(Scheduler& scheduler,
                          ReadyItem&) noexcept;  ///< null without Budget::hold_warning_ms
     };
-    [[nodiscard]] static constexpr Extras extras_of(const Budget& budget) noexcept {
-        Extras extras{};
+    [[nodiscard]] static constexpr Plan plan_of(const Budget& budget) noexcept {
+        Plan plan{.layout = storage_layout(budget), .cut_frames = nullptr, .run_item = nullptr};
         for (const FrameClass& wanted : budget.frame_classes) {
-            if (wanted.count > 0) extras.cut_frames = cut_frames;
+            if (wanted.count > 0) plan.cut_frames = cut_frames;
         }
-        if (budget.hold_warning_ms > 0) extras.run_item = run_item_timed;
-        return extras;
+        if (budget.hold_warning_ms > 0) plan.run_item = run_item_timed;
+        return plan;
     }
 
     /// Storage of storage_layout(budget).size bytes, 16-aligned, that outlives the scheduler.
-    constexpr Scheduler(const Budget& budget, std::byte* storage, const Extras& extras) noexcept
-        : Context(storage, budget.frame_bytes / 16 * 16),
-          budget_(budget),
-          extras_(extras),
-          storage_(storage) {}
+    constexpr Scheduler(const Budget& budget, std::byte* storage, const Plan& plan) noexcept
+        : Context(storage, budget.frame_bytes / 16 * 16), budget_(budget), plan_(plan), storage_(storage) {}
     constexpr Scheduler(const Budget& budget, std::byte* storage) noexcept
-        : Scheduler(budget, storage, extras_of(budget)) {}
+        : Scheduler(budget, storage, plan_of(budget)) {}
     ~Scheduler();
 
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
@@ -247,7 +245,7 @@ private:
     Scheduler* started_next_ = nullptr;  // in the list that debuggers look for
 
     Budget budget_;
-    Extras extras_;
+    Plan plan_;
     std::byte* storage_;
     Backend* backend_ = nullptr;
     DescriptorTable descriptors_;
