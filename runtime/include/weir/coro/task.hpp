@@ -121,6 +121,10 @@ private:
 struct Fail {
     Error error;
 };
+/// The same with an error that lives on: what the macros below leave with. Not a copy in each task's frame.
+struct PassOn {
+    const Error& error;
+};
 /// What `co_await fail(error)` yields in a task that returns a value.
 struct Failed {};
 
@@ -303,17 +307,8 @@ public:
     template <class R>
         requires is_result<std::remove_cvref_t<R>>
     auto await_transform(R&& result) const noexcept { return CoAwaitResult<R>(static_cast<R&&>(result)); }
-    auto await_transform(Fail fail) noexcept {
-        struct Awaiter {
-            bool await_ready() const noexcept { return true; }
-            void await_suspend(std::coroutine_handle<>) const noexcept {}
-            auto await_resume() const noexcept {
-                if constexpr (!std::is_void_v<T>) return Failed{};
-            }
-        };
-        slot_->emplace(failure(fail.error));
-        return Awaiter{};
-    }
+    auto await_transform(Fail fail) noexcept { return leave_with(fail.error); }
+    auto await_transform(PassOn pass_on) noexcept { return leave_with(pass_on.error); }
 
     void set_slot(std::optional<Result<T>>& slot) noexcept { slot_ = &slot; }
 
@@ -321,6 +316,17 @@ protected:
     std::optional<Result<T>>* slot_ = nullptr;
 
 private:
+    struct Left {
+        [[nodiscard]] bool await_ready() const noexcept { return true; }
+        void await_suspend(std::coroutine_handle<>) const noexcept {}
+        auto await_resume() const noexcept {
+            if constexpr (!std::is_void_v<T>) return Failed{};
+        }
+    };
+    Left leave_with(const Error& error) noexcept {
+        slot_->emplace(failure(error));
+        return {};
+    }
     // The pool's address lies behind the frame, where operator delete finds it by the frame's size.
     static void* allocate(std::size_t size, Context& context) noexcept {
         FramePool* const pool = &context.frames;
@@ -456,18 +462,18 @@ Task<T> TaskPromiseBase<T>::get_return_object_on_allocation_failure() noexcept {
 #define WEIR_CO_TRY(declaration, ...)                                                               \
     WEIR_CO_TRY_NAMED(WEIR_JOIN(weir_awaited_, __COUNTER__), WEIR_JOIN(weir_outcome_, __COUNTER__), \
                       declaration, __VA_ARGS__)
-#define WEIR_CO_TRY_NAMED(awaited, outcome, declaration, ...)                                          \
-    auto&& awaited = (__VA_ARGS__);                                                                    \
-    auto outcome = co_await static_cast<decltype(awaited)&&>(awaited);                                 \
-    /* The cast: in a template, clang 14 takes an operand of unknown type for a value to return. */    \
-    if (!outcome) co_return co_await ::weir::fail(static_cast<const ::weir::Error&>(outcome.error())); \
+#define WEIR_CO_TRY_NAMED(awaited, outcome, declaration, ...)                                            \
+    auto&& awaited = (__VA_ARGS__);                                                                      \
+    auto outcome = co_await static_cast<decltype(awaited)&&>(awaited);                                   \
+    /* The cast: in a template, clang 14 takes an operand of unknown type for a value to return. */      \
+    if (!outcome) co_return co_await ::weir::PassOn{static_cast<const ::weir::Error&>(outcome.error())}; \
     declaration = *std::move(outcome)
 
 /// WEIR_CO_CHECK(peer.write_all(bytes)); the same where the value does not matter.
-#define WEIR_CO_CHECK(...)                                                                            \
-    do {                                                                                              \
-        auto&& weir_awaited = (__VA_ARGS__);                                                          \
-        const auto weir_outcome = co_await static_cast<decltype(weir_awaited)&&>(weir_awaited);       \
-        if (!weir_outcome)                                                                            \
-            co_return co_await ::weir::fail(static_cast<const ::weir::Error&>(weir_outcome.error())); \
+#define WEIR_CO_CHECK(...)                                                                              \
+    do {                                                                                                \
+        auto&& weir_awaited = (__VA_ARGS__);                                                            \
+        const auto weir_outcome = co_await static_cast<decltype(weir_awaited)&&>(weir_awaited);         \
+        if (!weir_outcome)                                                                              \
+            co_return co_await ::weir::PassOn{static_cast<const ::weir::Error&>(weir_outcome.error())}; \
     } while (false)
