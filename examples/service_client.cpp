@@ -27,7 +27,7 @@ Task<> ask(Scheduler& scheduler) {
     for (;;) {
         auto next = co_await moving.next().within(60s);
         if (!next && next.error() == weir::Errc::ended) break;
-        WEIR_CO_TRY(const auto now, std::move(next));
+        WEIR_CO_TRY(const auto now, next);
         std::printf("moving, at %d %%\n", now.percent);
     }
 

@@ -30,17 +30,7 @@ inline constexpr Budget running_budget{
 
 class Running {
 public:
-    explicit Running(std::uint64_t seed = first_seed(), SimulationOptions simulation = {})
-        : scheduler_(std::make_unique<StaticScheduler<running_budget>>()) {
-        simulation.seed = seed;
-        const auto choice = backend_choice(backend_name());
-        REQUIRE(choice.has_value());
-        const auto started =
-            scheduler_->start({.backend = *choice, .environment = false, .simulation = simulation});
-        INFO(scheduler_->backend_reason());
-        REQUIRE(started.has_value());
-        scheduler_->set_inside_hook({heap_guard::arm, heap_guard::disarm});
-    }
+    explicit Running(std::uint64_t seed = first_seed(), SimulationOptions simulation = {});
 
     Scheduler& operator*() noexcept { return *scheduler_; }
     Scheduler* operator->() noexcept { return scheduler_.get(); }
@@ -49,18 +39,11 @@ public:
     template <class T>
     Result<T> run(Task<T> task) {
         Result<T> outcome = scheduler_->run(std::move(task));
-        const Usage usage = scheduler_->usage();
-        CHECK(usage.frames == 0);
-        CHECK(usage.timers == 0);
-        CHECK(usage.operations == 0);
+        check_nothing_left();
         return outcome;
     }
     /// Runs a task that must succeed.
-    void must_run(Task<> task) {
-        const auto outcome = run(std::move(task));
-        INFO(text_of_error(outcome));
-        CHECK(outcome.has_value());
-    }
+    void must_run(Task<> task);
 
     template <class T>
     static std::string text_of_error(const Result<T>& outcome) {
@@ -70,6 +53,8 @@ public:
     }
 
 private:
+    void check_nothing_left() const;
+
     std::unique_ptr<JumpingWallClock> wall_clock_ = std::make_unique<JumpingWallClock>();
     std::unique_ptr<StaticScheduler<running_budget>> scheduler_;
 };

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace {

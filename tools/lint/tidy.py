@@ -2,52 +2,89 @@
 # SPDX-License-Identifier: MIT
 """clang-tidy has nothing to say about the libraries, the programs and the examples, by the checks of .clang-tidy.
 
-usage: tidy.py [--all] [FILE…]
+usage: tidy.py [FILE…]
 
-It is slow, so a file that passed is not looked at again while neither it, nor any header, nor .clang-tidy changed;
---all looks at every file.
+Most of its time goes to the standard library's headers. So files of one folder that are compiled alike are looked at as
+one, and where it has something to say, or two of them define the same name, in halves, down to the file alone.
 """
-import hashlib
+import concurrent.futures
 import json
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
 
-from commands import outputs
+from commands import JOBS
 from sources import ROOT, files
 
 FOLDERS = ("runtime", "ipc", "examples", "tools")
-BUILD = ROOT / "build/clang"
-PASSED = BUILD / "tidy-passed.json"
+BUILD = ROOT / "build/clang-asan"
+TIDY = ["clang-tidy", "--quiet", "--warnings-as-errors=*"]
+WITH_A_VALUE = ("-o", "-MF", "-MQ", "-c")
+# More at once takes longer: it would be the last to end.
+AT_ONCE = 8
 
 
-def command(path: str, build: pathlib.Path) -> list[str]:
-    return ["clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", str(build), path]
+def flags(entry: dict) -> tuple[str, ...]:
+    """What it is compiled with, but for the names of what comes in and out."""
+    words = shlex.split(entry["command"])
+    words = words[next(at for at, word in enumerate(words) if word.startswith("-")) :]
+    return tuple(w for before, w in zip([""] + words, words) if before not in WITH_A_VALUE and w not in (*WITH_A_VALUE, "-MD"))
 
 
-def digest(path: pathlib.Path, shared: bytes) -> str:
-    return hashlib.sha256(shared + path.read_bytes()).hexdigest()
+def groups(entries: list[dict]) -> list[tuple[str, tuple[str, ...], list[str]]]:
+    """(working folder, flags, files) of what can be looked at together."""
+    alike: dict[tuple, list[str]] = {}
+    for entry in entries:
+        path = str(pathlib.Path(entry["directory"], entry["file"]).resolve())
+        alike.setdefault((entry["directory"], flags(entry), str(pathlib.Path(path).parent)), []).append(path)
+    return [
+        (folder, words, sorted(paths)[at : at + AT_ONCE])
+        for (folder, words, _), paths in alike.items()
+        for at in range(0, len(paths), AT_ONCE)
+    ]
+
+
+def look(folder: str, words: tuple[str, ...], paths: list[str]) -> str:
+    """What there is to say, or nothing."""
+    before = [word for path in paths[:-1] for word in ("-include", path)]
+    done = subprocess.run(
+        [*TIDY, paths[-1], "--", *words, "-w", *before],  # the build warns
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode == 0:
+        return ""
+    if len(paths) == 1:
+        return done.stdout or f"{paths[0]}: exit status {done.returncode}\n"
+    half = len(paths) // 2
+    return look(folder, words, paths[:half]) + look(folder, words, paths[half:])
+
+
+def findings(entries: list[dict]) -> str:
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        return "".join(pool.map(lambda group: look(*group), groups(entries)))
 
 
 def self_test() -> int:
     planted = {
-        "good.cpp": ("int f(int x) { return x + 1; }\n", False),
+        "good.cpp": ("namespace { int f(int x) { return x + 1; } }\nint g() { return f(1); }\n", False),
+        "clashes.cpp": ("namespace { int f(int x) { return x + 2; } }\nint h() { return f(1); }\n", False),
         "moved.cpp": ("#include <utility>\n#include <memory>\nint f(std::unique_ptr<int> x) {\n"
                       "    auto y = std::move(x);\n    return *x + *y;\n}\n", True),
         "copied.cpp": ("struct Big { int x[99]; Big(const Big&); };\nint f(Big big) { return big.x[0]; }\n", True),
     }
-    wrong = []
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
-        entries = [{"directory": folder, "file": n, "command": f"clang++ -std=c++20 -c {n}"} for n in planted]
-        pathlib.Path(folder, "compile_commands.json").write_text(json.dumps(entries))
-        for name, (text, found) in planted.items():
-            path = pathlib.Path(folder, name)
-            path.write_text(text)
-            status = subprocess.run(command(str(path), pathlib.Path(folder)), cwd=ROOT, stdout=subprocess.DEVNULL,
-                                    stderr=subprocess.DEVNULL).returncode
-            if (status != 0) != found:
-                wrong.append(name)
+        for name, (text, _) in planted.items():
+            pathlib.Path(folder, name).write_text(text)
+        found = findings([
+            {"directory": folder, "file": name, "command": f"clang++ -std=c++20 -o x.o -c {name}"} for name in planted
+        ])
+    wrong = [name for name, (_, to_find) in planted.items() if (f"{name}:" in found) != to_find]
     print("\n".join(wrong), end="")
     return int(bool(wrong))
 
@@ -55,20 +92,13 @@ def self_test() -> int:
 def main() -> int:
     if "--self-test" in sys.argv[1:]:
         return self_test()
-    named = [a for a in sys.argv[1:] if not a.startswith("-")]
-    compiled = {
-        str((BUILD / entry["file"]).resolve())
-        for entry in json.loads((BUILD / "compile_commands.json").read_text())
-    }
-    wanted = [pathlib.Path(n).resolve() for n in named] or files(*FOLDERS, suffixes=(".cpp",))
-    shared = b"".join(p.read_bytes() for p in [ROOT / ".clang-tidy", *files(*FOLDERS, suffixes=(".hpp",))])
-    now = {str(p.relative_to(ROOT)): digest(p, shared) for p in wanted if str(p) in compiled}
-    before = json.loads(PASSED.read_text()) if PASSED.exists() and "--all" not in sys.argv[1:] and not named else {}
-    to_do = [path for path in now if before.get(path) != now[path]]
-    found = outputs(to_do, lambda path: command(path, BUILD))
-    print("".join(found), end="")
-    if not found:
-        PASSED.write_text(json.dumps({**before, **now}))
+    wanted = {pathlib.Path(n).resolve() for n in sys.argv[1:]} or set(files(*FOLDERS, suffixes=(".cpp",)))
+    compiled = {}
+    for entry in json.loads((BUILD / "compile_commands.json").read_text()):
+        # What two programs share is looked at once.
+        compiled.setdefault(pathlib.Path(entry["directory"], entry["file"]).resolve(), entry)
+    found = findings([entry for path, entry in compiled.items() if path in wanted])
+    print(found, end="")
     return int(bool(found))
 
 

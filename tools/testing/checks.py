@@ -36,7 +36,7 @@ CHECKS = {
         *lint("public_headers", "each public header compiles alone", purposes=("build",)),
         *lint("allocation", "the libraries reference no allocation function but a listed few", builds=("gcc",)),
         *lint("format", "clang-format", purposes=("lint",)),
-        *lint("tidy", "clang-tidy", purposes=("lint", "clang"), builds=("clang",), always=False),
+        *lint("tidy", "clang-tidy", purposes=("lint", "clang"), builds=("clang-asan",), always=False),
         Check(
             "tools self-test",
             "the tools' own tests",

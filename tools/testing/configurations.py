@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -39,6 +40,10 @@ EMULATED = {"WEIR_SEEDS": "4", "WEIR_REPEATS": "20"}
 # To say where each variable lies at each instruction takes g++ -O2 a quarter of its time.
 GCC = STRICT + ("-Dcpp_args=-fno-var-tracking",)
 LAY_OUT_MEMORY = ("core", "coro", "types", "shm", "ring", "topic", "service")
+# Those whose coroutines, and whose system calls, are many.
+ELIDED = ("core", "coro", "backend", "scheduler", "io", "names", "shm", "ring", "topic", "service")
+LIBRARIES = ("runtime/libweir.a", "ipc/libweir-ipc.a")
+PEERS = ("tests/shm/foreign_semaphore_peer",)  # programs that suites start
 RELEASE = ("-Dbuildtype=release", "-Doptimization=2", "-Dtests=false")
 
 CONFIGURATIONS = {
@@ -61,6 +66,9 @@ CONFIGURATIONS = {
             compiler="clang++",
             # The runtime and ipc are what elision concerns; the examples are built by clang with the sanitizers.
             options=STRICT + ("-Dexamples=false",),
+            # tools/frames links the libraries to the examples.
+            targets=(*(f"tests/test_{name}" for name in ELIDED), "tests/under_profile", *PEERS, *LIBRARIES),
+            only=ELIDED,
             wrapper=("tests/under_profile", "either"),
             purposes=("build", "tests", "clang"),
         ),
@@ -93,12 +101,12 @@ CONFIGURATIONS = {
             "armhf-ubsan",
             "32-bit ARM with UndefinedBehaviorSanitizer, which also checks each access's alignment",
             options=STRICT
-            + ("-Ddebug=false", "-Doptimization=1", "-Db_sanitize=undefined", "-Db_lundef=false", "-Dexamples=false")
+            + ("-Ddebug=false", "-Doptimization=g", "-Db_sanitize=undefined", "-Db_lundef=false", "-Dexamples=false")
             # FlatBuffers' own header lets a pointer wrap around on 32 bits.
             + ("-Dflatbuffers=disabled",),
             triplet="arm-linux-gnueabihf",
             # Those that lay out memory. The others reach it through these.
-            targets=(*(f"tests/test_{name}" for name in LAY_OUT_MEMORY), "tests/shm/foreign_semaphore_peer"),
+            targets=(*(f"tests/test_{name}" for name in LAY_OUT_MEMORY), *PEERS),
             only=LAY_OUT_MEMORY,
             purposes=("build", "tests", "arm"),
             slowness=5,
@@ -183,23 +191,45 @@ def install_if_possible(purposes: set[str], allowed: bool) -> None:
         print(f"going on without the packages for: {', '.join(sorted(purposes))}", flush=True)
 
 
+# What a build folder under the same path compiled before, or one under another path without debug information, is not
+# compiled again. ccache wants to be told that a precompiled header may be used, though it is as new as the checkout.
+CACHE = "ccache"
+CACHE_SETTINGS = {
+    "CCACHE_BASEDIR": str(ROOT),
+    "CCACHE_SLOPPINESS": "pch_defines,time_macros,include_file_mtime,include_file_ctime",
+}
+
+
+def through_cache(triplet: str) -> str:
+    """A cross file that has the compilers called by ccache."""
+    path = ROOT / f"build/sysroot/{triplet}-{CACHE}.ini"
+    binaries = {"c": f"{triplet}-gcc", "cpp": f"{triplet}-g++"}
+    path.write_text("[binaries]\n" + "".join(f"{k} = ['{CACHE}', '{v}']\n" for k, v in binaries.items()))
+    return f"--cross-file={path.relative_to(ROOT)}"
+
+
 def configure(configuration: Configuration) -> None:
     """Sets the build folder up, unless it is already set up in just this way."""
     folder = configuration.folder
     options = list(configuration.options)
+    compiler = configuration.compiler
+    cached = shutil.which(CACHE) is not None
     if configuration.triplet:
         print(run([str(ROOT / "tools/sysroot"), configuration.triplet]), end="", flush=True)
         options += [
             f"--cross-file=build/sysroot/{configuration.triplet}.ini",
             f"--cross-file=cross/{configuration.triplet}.ini",
+            *([through_cache(configuration.triplet)] if cached else []),
         ]
+    elif cached:
+        compiler = f"{CACHE} {compiler}"
     stamp = folder / "configuration.json"
-    wanted = json.dumps([configuration.compiler, options, str(folder)])
+    wanted = json.dumps([compiler, options, str(folder)])
     is_set_up = (folder / "build.ninja").exists()
     if is_set_up and stamp.exists() and stamp.read_text() == wanted:
         return
     environment = {k: v for k, v in os.environ.items() if k not in ("CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS")}
-    environment["CXX"] = configuration.compiler
+    environment["CXX"] = compiler
     run(["meson", "setup", *(["--wipe"] if is_set_up else []), *options, str(folder), str(ROOT)], env=environment)
     stamp.write_text(wanted)
 
@@ -207,4 +237,5 @@ def configure(configuration: Configuration) -> None:
 def compile(configuration: Configuration, *targets: str) -> str:
     """Builds what the configuration is for, or the targets alone, and returns what the compilers said."""
     # Suites may run at the same time, and some of them count milliseconds.
-    return run(["nice", "-n", "5", "ninja", "-C", str(configuration.folder), *(targets or configuration.targets)])
+    command = ["nice", "-n", "5", "ninja", "-C", str(configuration.folder), *(targets or configuration.targets)]
+    return run(command, env={**CACHE_SETTINGS, **os.environ})

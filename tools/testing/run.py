@@ -149,6 +149,7 @@ def main() -> int:
         return 0
     selection = Selection(asked.names, asked.all)
     configurations.install(selection.purposes(), allowed=not asked.no_install)
+    configurations.install_if_possible({"cache"}, allowed=not asked.no_install)
     try:
         unknown = selection.unknown_names()
     except configurations.BuildFailed as failure:
