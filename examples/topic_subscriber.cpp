@@ -3,7 +3,7 @@
 // Samples through shared memory, a subscribing side: see topic_publisher.cpp for how to run both.
 //
 // Shows: waiting for a name to be served, history for who comes late, the latest value, samples used in place, how many
-// were missed, and the end. With `.restart = weir::ipc::TopicRestart::reattach` it would wait for the next publisher.
+// were missed, and the end. With `.successor = weir::ipc::Successor::await` it would wait for the next publisher.
 #include "topic_pose.hpp"
 
 #include <weir/weir.hpp>

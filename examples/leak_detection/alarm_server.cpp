@@ -133,7 +133,7 @@ Task<> take_samples(Scheduler& scheduler) {
         auto samples,
         SampleSubscriber::open(scheduler, sample_topic,
                                {.history = samples_kept,
-                                .restart = weir::ipc::TopicRestart::reattach,
+                                .successor = weir::ipc::Successor::await,
                                 .link = {.server_uid = server.options.peer_user, .directory = &directory}}));
     for (;;) {
         WEIR_CO_TRY(const auto sample, samples.next());

@@ -166,7 +166,7 @@ Task<> follow(Scheduler& scheduler) {
         logger.samples,
         SampleSubscriber::open(scheduler, sample_topic,
                                {.history = samples_kept,
-                                .restart = weir::ipc::TopicRestart::reattach,
+                                .successor = weir::ipc::Successor::await,
                                 .link = {.server_uid = logger.options.peer_user, .directory = &directory}}));
     for (;;) {
         WEIR_CO_TRY(const auto sample, logger.samples.next());

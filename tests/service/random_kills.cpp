@@ -89,7 +89,7 @@ Task<> call_on(Scheduler&, Numbers::Client& client) {
 }
 
 Task<> call_all(Scheduler& on) {
-    ipc::ServiceClientOptions options{.reconnect = ipc::ServiceClientOptions::Reconnect::await};
+    ipc::ServiceClientOptions options{.successor = ipc::Successor::await};
     options.link.directory = directory;
     for (;;) {
         // A client that died a moment ago may still have its place.

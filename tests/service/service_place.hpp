@@ -29,7 +29,7 @@ struct Place {
         return options;
     }
     [[nodiscard]] ipc::ServiceClientOptions reconnecting() const {
-        return opened({.reconnect = ipc::ServiceClientOptions::Reconnect::await});
+        return opened({.successor = ipc::Successor::await});
     }
 
     TemporaryDirectory temporary;

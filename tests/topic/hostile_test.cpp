@@ -347,7 +347,7 @@ Task<> attaches_seldom(Scheduler& of, const Place& place, FakePublisher::Manners
     fake.manners = manners;
     WEIR_CO_CHECK(fake.serve(of, place, ipc::topic::shape_of<Pose>()));
     ipc::SubscriberOptions options = place.subscribes();
-    options.restart = ipc::TopicRestart::reattach;
+    options.successor = ipc::Successor::await;
     const Instant began = of.now();
     WEIR_CO_TRY(auto poses, Poses::open(of, pose_topic, options).within(10s));
     const auto waited = co_await poses.next().within(span);

@@ -98,7 +98,7 @@ void check(const ipc::Sample<Numbered>& sample, Progress& progress) {
 
 Task<> take_all(Scheduler& on) {
     ipc::SubscriberOptions options;
-    options.restart = ipc::TopicRestart::reattach;
+    options.successor = ipc::Successor::await;
     options.link.directory = directory;
     Progress progress;
     // One that died a moment ago may still have its place.

@@ -8,14 +8,14 @@ namespace {
 using namespace weir;
 using namespace weir::test;
 using namespace std::chrono_literals;
-using ipc::TopicRestart;
+using ipc::Successor;
 
 using Poses = ipc::Subscriber<Pose>;
 using PosePublisher = ipc::Publisher<Pose>;
 
 ipc::SubscriberOptions reattaches(const Place& place) {
     ipc::SubscriberOptions options = place.subscribes();
-    options.restart = TopicRestart::reattach;
+    options.successor = Successor::await;
     return options;
 }
 

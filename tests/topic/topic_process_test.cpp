@@ -154,7 +154,7 @@ TEST_CASE("a subscriber goes on with the successor of a publisher that was kille
     Running running;
     running.must_run([](Scheduler& of, const Place& where) -> Task<> {
         ipc::SubscriberOptions options = where.subscribes();
-        options.restart = ipc::TopicRestart::reattach;
+        options.successor = ipc::Successor::await;
         std::optional<Poses> poses;
         for (std::uint64_t round = 0; round < 3; ++round) {
             const auto make = [&](Scheduler& in, int say_to) {

@@ -91,7 +91,7 @@ Result<ClientEnd*> ClientEnd::create(LinkClient client, const Records& records, 
     end->slots_ = {slots, shape.calls_max};
     end->calls_ = {calls, shape.calls_max};
     end->parts_ = block + layout.parts;
-    end->reconnect_ = options.reconnect;
+    end->successor_ = options.successor;
     end->attach_checked(std::move(client));
     return end;
 }
@@ -234,7 +234,7 @@ bool CallWait::start(const Start& start) noexcept {
         begin(start);
         return false;
     }
-    if (end_->reconnect_ == ServiceClientOptions::Reconnect::none && kind_ != Kind::attach) {
+    if (end_->successor_ == Successor::none && kind_ != Kind::attach) {
         error_ = end_->last_;
         error_->operation = name();
         return true;

@@ -271,7 +271,7 @@ TopicProgress SubscriberEnd::progress(std::optional<Error>& error) noexcept {
         if (!over_) over_ = verdict();
         if (!over_) {
             if (state == LinkState::attached) return TopicProgress::waiting;
-            if (options_.restart == TopicRestart::reattach) return reopen(error);
+            if (options_.successor == Successor::await) return reopen(error);
             return fail_with(state == LinkState::ended ? Errc::ended : Errc::peer_lost);
         }
     }

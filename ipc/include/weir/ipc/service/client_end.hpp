@@ -20,12 +20,8 @@
 namespace weir::ipc {
 
 struct ServiceClientOptions {
-    /// What becomes of calls while nobody serves the name.
-    enum class Reconnect : std::uint8_t {
-        none,   ///< each gives at once what the server ended with
-        await,  ///< they wait until it is served again, and attached, for as long as each of them may
-    };
-    Reconnect reconnect = Reconnect::none;
+    /// What becomes of calls while nobody serves the name. Those that wait do so for as long as each of them may.
+    Successor successor = Successor::none;
     /// Bytes that the client may take for itself: how much it is the server says, by its bounds.
     std::uint64_t memory_max = std::uint64_t{64} << 20;
     LinkOpenOptions link{};
@@ -206,7 +202,7 @@ private:
     std::uint64_t restarts_ = 0;
     std::uint32_t live_ = 0;     // calls that the server has not ended
     std::uint32_t streams_ = 0;  // that somebody holds
-    ServiceClientOptions::Reconnect reconnect_ = ServiceClientOptions::Reconnect::none;
+    Successor successor_ = Successor::none;
     bool closed_ = false;
 };
 

@@ -437,13 +437,13 @@ public:
     public:
         using Outcome = Result<Client>;
         Open(const OpenLink& link, const ServiceClientOptions& options) noexcept
-            : link_(link), reconnect_(options.reconnect), memory_max_(options.memory_max) {}
+            : link_(link), successor_(options.successor), memory_max_(options.memory_max) {}
         class Wait : public OpenLink::Wait {
         public:
             explicit Wait(Open&& open) noexcept
                 : OpenLink::Wait(OpenLink(open.link_)),
                   again_(open.link_),
-                  reconnect_(open.reconnect_),
+                  successor_(open.successor_),
                   memory_max_(open.memory_max_) {}
             Result<Client> take() noexcept {
                 WEIR_TRY(LinkClient link, OpenLink::Wait::take());
@@ -454,7 +454,7 @@ public:
                                                 .reply_size = sizeof(Reply),
                                                 .alignment = alignment,
                                                 .valid = valid<Reply>()},
-                                               again_, {.reconnect = reconnect_, .memory_max = memory_max_}));
+                                               again_, {.successor = successor_, .memory_max = memory_max_}));
                 Client client;
                 client.end_ = end;
                 return client;
@@ -462,13 +462,13 @@ public:
 
         private:
             OpenLink again_;
-            ServiceClientOptions::Reconnect reconnect_;
+            Successor successor_;
             std::uint64_t memory_max_;
         };
 
     private:
         OpenLink link_;
-        ServiceClientOptions::Reconnect reconnect_;
+        Successor successor_;
         std::uint64_t memory_max_;
     };
 
@@ -485,8 +485,8 @@ public:
     /// again when the server has let go of it. Errors: rejected (a = the server's status, 0 if it dropped the call),
     /// no_place (b = calls_max: so many are in flight; or b = the calls that the server can hold), ended or peer_lost (the
     /// server closed, or died: whether it did what it was asked is not known), corrupt (the server broke the protocol),
-    /// closed, cancelled, timed_out; while nobody serves the name, with Reconnect::none, what the server ended with, and
-    /// with Reconnect::await those of open_link() besides. Takes no frame. A system call only if the server sleeps.
+    /// closed, cancelled, timed_out; while nobody serves the name, with Successor::none, what the server ended with, and
+    /// with Successor::await those of open_link() besides. Takes no frame. A system call only if the server sleeps.
     [[nodiscard]] MakeCall call(const Request& request) noexcept { return MakeCall(end_, request); }
     /// Makes a call whose reply comes in parts. The await ends when the request is written. `until` is what the server
     /// learns as the call's deadline, no more. Errors: those of call() but rejected.

@@ -302,6 +302,12 @@ private:
     Link* link_ = nullptr;
 };
 
+/// What one does whose peer has gone, when it has taken all that the peer gave.
+enum class Successor : std::uint8_t {
+    none,   ///< what is awaited of the peer ends at once with the error that it ended with
+    await,  ///< it waits for the name to be served again, attaches, and goes on with the one that serves it then
+};
+
 struct LinkOpenOptions {
     std::int64_t server_uid = -1;            ///< whose servers are accepted; -1: our own user's and root's
     LinkTrust trust = LinkTrust::same_user;  ///< which of those are trusted

@@ -20,12 +20,6 @@
 
 namespace weir::ipc {
 
-/// What a subscriber does when its publisher has gone and all was taken.
-enum class TopicRestart : std::uint8_t {
-    end,       ///< next() gives `ended` or `peer_lost`
-    reattach,  ///< next() waits for the name to be served again, and begins with the oldest sample there
-};
-
 struct SubscriberOptions {
     /// How many samples it may be behind: older ones count as missed. 0: as many as the publisher keeps. Where the
     /// publisher does not overwrite, that is what counts.
@@ -33,7 +27,8 @@ struct SubscriberOptions {
     /// How many samples from before its time it gets first, as far as they are there. Its time begins when the publisher
     /// lets it in. Where the publisher does not overwrite, half of its depth at most.
     std::uint32_t history = 0;
-    TopicRestart restart = TopicRestart::end;
+    /// What next() does when the publisher has gone and all was taken. It begins with a successor's oldest sample.
+    Successor successor = Successor::none;
     LinkOpenOptions link{};
 };
 

@@ -77,7 +77,7 @@ public:
     /// How many were published between the one taken before and this one, exactly. Before the first: of those that it
     /// might have had, see SubscriberOptions::history.
     [[nodiscard]] std::uint64_t missed() const noexcept { return staged_.missed; }
-    /// It is the first one of another publisher: see TopicRestart::reattach. What it missed is not known then.
+    /// It is the first one of another publisher: see Successor::await. What it missed is not known then.
     [[nodiscard]] bool restarted() const noexcept { return staged_.restarted; }
     /// Lets go of it.
     void release() noexcept {
@@ -226,7 +226,7 @@ public:
     }
 
     /// Waits for the next sample. Completes at once while there are any. Errors: ended (the publisher closed) and
-    /// peer_lost (it died), both only after its last sample, and both not with TopicRestart::reattach, where an error of
+    /// peer_lost (it died), both only after its last sample, and both not with Successor::await, where an error of
     /// open() may come instead and the next call tries again; overflow (dropped, since it was too slow) and corrupt (one
     /// side wrote nonsense), both for good; busy (another task waits, or as many samples are held as may be, or one of a
     /// publisher that is gone); closed, cancelled, timed_out. Takes no frame.
