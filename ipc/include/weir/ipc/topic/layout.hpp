@@ -106,11 +106,16 @@ struct SampleShape {
     /// Whether the copy of a stranger's sample is one; null where all bytes are.
     bool (*valid)(const std::byte* sample) noexcept;
 
-    /// From one sample to the next. Those of a cache line and more begin on one.
+    /// From one sample to the next. Those of a cache line and more begin on one. A distance that is a multiple of the
+    /// page would put the beginnings of all samples into the same few places of the caches: those are one line further
+    /// apart, and large ones one page more, for the same of the TLB.
     [[nodiscard]] constexpr std::uint64_t stride() const noexcept {
         constexpr std::uint64_t line = 64;
+        constexpr std::uint64_t page = 4096;
         const std::uint64_t step = size >= line ? line : std::max<std::uint64_t>(alignment, 8);
-        return (size + step - 1) / step * step;
+        const std::uint64_t packed = (size + step - 1) / step * step;
+        if (packed == 0 || packed % page != 0) return packed;
+        return packed + line + (packed % (16 * page) == 0 ? page : 0);
     }
     /// What publisher and subscriber say to each other first. A subscriber takes the depth that there is.
     [[nodiscard]] constexpr LinkTerms terms(std::uint64_t depth) const noexcept {
