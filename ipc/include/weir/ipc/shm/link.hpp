@@ -304,7 +304,7 @@ private:
 
 /// What one does whose peer has gone, when it has taken all that the peer gave.
 enum class Successor : std::uint8_t {
-    none,   ///< what is awaited of the peer ends at once with the error that it ended with
+    none,  ///< what is awaited of the peer ends at once with the error that it ended with
     await,  ///< it waits for the name to be served again, attaches, and goes on with the one that serves it then
 };
 
