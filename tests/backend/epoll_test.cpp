@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Where the kernel has no epoll_pwait2 (before 5.11, or in a sandbox) a timerfd gives the nanoseconds.
+// Where the kernel has no epoll_pwait2 (before 5.11, or in a sandbox) ppoll gives the nanoseconds.
 #include <weir/weir.hpp>
 
 #include "support/forbid_call.hpp"

@@ -114,9 +114,7 @@ void look_at_needed(Findings& say, const char* name, Refusal refused, const char
 
 void look_at_calls(Findings& say) {
     look_at_needed(say, "epoll", probe_epoll(), "there is no epoll backend");
-    const Refusal pwait2 = probe_epoll_pwait2();
-    look_at_optional(say, "epoll_pwait2", pwait2, "the epoll backend waits by a timerfd instead");
-    if (pwait2 != 0) look_at_needed(say, "timerfd", probe_timerfd(), "the epoll backend cannot wait");
+    look_at_optional(say, "epoll_pwait2", probe_epoll_pwait2(), "the epoll backend waits by ppoll first");
     look_at_needed(say, "eventfd", probe_eventfd(),
                    "EventFd, Remote and the bells of shared memory do not work");
     look_at_needed(say, "signalfd", probe_signalfd(), "SignalSet does not work");

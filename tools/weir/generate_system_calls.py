@@ -13,7 +13,7 @@ LINE = re.compile(r"(?P<name>\w+)(?:=(?P<number>\d+))? (?P<backend>both|epoll|io
 # ARM's private calls have numbers of their own.
 PRIVATE = {"set_tls": "__ARM_NR_set_tls", "cacheflush": "__ARM_NR_cacheflush"}
 # Calls with one number everywhere that only 32-bit architectures have.
-ONLY_32_BIT = re.compile(r".*_time64|clock_gettime64|timerfd_settime64")
+ONLY_32_BIT = re.compile(r".*_time64|clock_gettime64")
 HEAD = """\
 // Made of system_calls.txt by generate_system_calls.py.
 #include "system_calls.hpp"

@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 namespace weir::tool {
@@ -106,9 +105,6 @@ Refusal probe_epoll() noexcept {
 }
 Refusal probe_epoll_pwait2() noexcept {
     return refusal_unless_faulty(::syscall(number_epoll_pwait2, -1, nullptr, 0, nullptr, nullptr, 8));
-}
-Refusal probe_timerfd() noexcept {
-    return refusal_of_descriptor(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
 }
 Refusal probe_signalfd() noexcept {
     sigset_t none;

@@ -17,7 +17,6 @@ using Refusal = int;
 
 [[nodiscard]] Refusal probe_epoll() noexcept;
 [[nodiscard]] Refusal probe_epoll_pwait2() noexcept;
-[[nodiscard]] Refusal probe_timerfd() noexcept;
 [[nodiscard]] Refusal probe_signalfd() noexcept;
 [[nodiscard]] Refusal probe_eventfd() noexcept;
 [[nodiscard]] Refusal probe_pidfd() noexcept;

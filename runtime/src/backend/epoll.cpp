@@ -11,9 +11,10 @@
 
 #include <cerrno>
 #include <utility>
+
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 namespace weir {
@@ -21,16 +22,9 @@ namespace {
 
 constexpr std::uint8_t armed_in = 1;
 constexpr std::uint8_t armed_out = 2;
-constexpr std::uint64_t timer_tag = ~std::uint64_t{0};
 constexpr int events_max = 64;
 
-// A 64-bit timespec, as epoll_pwait2 takes it on every architecture.
-struct KernelTimespec {
-    std::int64_t seconds;
-    std::int64_t nanoseconds;
-};
-
-int epoll_pwait2(int fd, epoll_event* events, int count_max, const KernelTimespec* timeout) noexcept {
+int epoll_pwait2(int fd, epoll_event* events, int count_max, const void* timeout) noexcept {
     constexpr long epoll_pwait2_number = 441;  // the same on every architecture
     constexpr std::size_t signal_mask_size = 8;
     return static_cast<int>(
@@ -45,21 +39,10 @@ Result<void> EpollBackend::start() noexcept {
     epoll_event event;
     const KernelTimespec nothing{0, 0};
     has_pwait2_ = epoll_pwait2(epoll_.get(), &event, 1, &nothing) >= 0;
-    if (has_pwait2_) return {};
-    // Before 5.11, and where a sandbox does not know the call: milliseconds from epoll_wait would be too coarse.
-    timer_ = Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-    if (!timer_) return failure(Error::from_errno("timerfd_create", errno));
-    epoll_event interest{};
-    interest.events = EPOLLIN | EPOLLET;
-    interest.data.u64 = timer_tag;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, timer_.get(), &interest) < 0) {
-        return failure(Error::from_errno("epoll_ctl", errno));
-    }
     return {};
 }
 
 void EpollBackend::end() noexcept {
-    timer_.close();
     epoll_.close();
 }
 
@@ -124,20 +107,19 @@ void EpollBackend::on_events(DescriptorEntry& entry, std::uint32_t events) noexc
     }
 }
 
-int EpollBackend::wait_with_timerfd(epoll_event* events, int count_max, Instant until) noexcept {
-    const Instant now = MonotonicClock::now();
-    const bool blocks = until > now;
-    if (blocks && until != timer_at_) {
-        itimerspec setting{};  // all zero: disarmed
-        if (until != never) {
-            const SplitSpan at = split(until.time_since_epoch());
-            setting.it_value.tv_sec = static_cast<time_t>(at.seconds);
-            setting.it_value.tv_nsec = at.nanoseconds;
-        }
-        ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &setting, nullptr);
-        timer_at_ = until;
+int EpollBackend::wait_for(epoll_event* events, const KernelTimespec* timeout) noexcept {
+    if (has_pwait2_) return epoll_pwait2(epoll_.get(), events, events_max, timeout);
+    // Before 5.11, and where a sandbox does not know the call: milliseconds from epoll_wait would be too coarse.
+    int timeout_ms = -1;
+    if (timeout != nullptr) {
+        pollfd any{.fd = epoll_.get(), .events = POLLIN, .revents = 0};
+        const timespec span{.tv_sec = static_cast<time_t>(timeout->seconds),
+                            .tv_nsec = static_cast<long>(timeout->nanoseconds)};
+        const int ready = ::ppoll(&any, 1, &span, nullptr);
+        if (ready <= 0) return ready;
+        timeout_ms = 0;
     }
-    return ::epoll_wait(epoll_.get(), events, count_max, blocks ? -1 : 0);
+    return ::epoll_wait(epoll_.get(), events, events_max, timeout_ms);
 }
 
 // epoll has no shared memory that could be looked at: only time tells. The clock is read here and not in wait(), which
@@ -151,33 +133,21 @@ bool EpollBackend::quiet() noexcept {
 Result<void> EpollBackend::wait(Instant until) noexcept {
     just_waited_ = true;
     epoll_event events[events_max];
-    int count;
-    if (!has_pwait2_) {
-        count = wait_with_timerfd(events, events_max, until);
-    } else if (until == never) {
-        count = epoll_pwait2(epoll_.get(), events, events_max, nullptr);
-    } else {
-        const std::int64_t span_ns =
-            until == Instant::min() ? 0 : to_ns(until) - to_ns(MonotonicClock::now());
-        KernelTimespec timeout{0, 0};
+    KernelTimespec timeout{0, 0};
+    if (until != Instant::min() && until != never) {
+        const std::int64_t span_ns = to_ns(until) - to_ns(MonotonicClock::now());
         if (span_ns > 0) {
             const SplitSpan span = split(Duration(span_ns));
             timeout = {span.seconds, span.nanoseconds};
         }
-        count = epoll_pwait2(epoll_.get(), events, events_max, &timeout);
     }
+    const int count = wait_for(events, until == never ? nullptr : &timeout);
     if (count < 0) {
         if (errno == EINTR) return {};
         return failure(Error::from_errno("epoll wait", errno));
     }
     for (int i = 0; i < count; ++i) {
         const std::uint64_t tag = events[i].data.u64;
-        if (tag == timer_tag) {
-            timer_at_ = never;  // expired: the scheduler looks at its timers after every wait
-            std::uint64_t expirations;
-            [[maybe_unused]] const auto size = ::read(timer_.get(), &expirations, sizeof(expirations));
-            continue;
-        }
         DescriptorEntry* const entry =
             descriptors_.find(static_cast<std::uint32_t>(tag), static_cast<std::uint32_t>(tag >> 32));
         if (entry != nullptr) on_events(*entry, events[i].events);

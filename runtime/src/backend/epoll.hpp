@@ -32,12 +32,16 @@ private:
     [[nodiscard]] long arm(DescriptorEntry& entry, std::uint8_t wanted) noexcept;
     void on_events(DescriptorEntry& entry, std::uint32_t events) noexcept;
     void finish(Operation& operation, long result) noexcept;
-    int wait_with_timerfd(epoll_event* events, int count_max, Instant until) noexcept;
+    // A 64-bit timespec, as epoll_pwait2 takes it on every architecture.
+    struct KernelTimespec {
+        std::int64_t seconds;
+        std::int64_t nanoseconds;
+    };
+    // As epoll_pwait2 does, with or without it; null waits for ever.
+    int wait_for(epoll_event* events, const KernelTimespec* timeout) noexcept;
 
     DescriptorTable& descriptors_;
     Fd epoll_;
-    Fd timer_;                  // only where the kernel has no epoll_pwait2
-    Instant timer_at_ = never;  // what timer_ is set to
     Instant asked_at_{};        // by the first quiet() after a wait
     bool just_waited_ = false;  // no quiet() since the last wait
     bool has_pwait2_ = true;
