@@ -4,7 +4,6 @@
 #include "backend/epoll.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <iterator>
 #include <new>
 
@@ -13,14 +12,6 @@ namespace {
 
 constexpr const char* names[] = {"automatic", "io_uring", "epoll", "simulated"};  // by their numbers
 static_assert(std::size(names) == static_cast<std::size_t>(BackendChoice::simulated) + 1);
-
-// Which one it is, and why; or why not.
-void explain(std::span<char> reason, const char* name, const char* why, const Error* error) noexcept {
-    if (reason.empty()) return;
-    char cause[160] = "";
-    if (error != nullptr) error->message(cause);
-    std::snprintf(reason.data(), reason.size(), "%s%s%s", name, why, cause);
-}
 
 Result<Backend*> make_epoll(std::span<std::byte> memory, const BackendNeeds& needs) noexcept {
     WEIR_ASSERT(memory.size() >= sizeof(EpollBackend));
@@ -44,11 +35,19 @@ Result<Backend*> said(Result<Backend*> made, const char* name, std::span<char> r
 
 }  // namespace
 
-std::optional<BackendChoice> backend_choice(std::string_view text) noexcept {
+// By hand: a small program has no other use for memcmp.
+std::optional<BackendChoice> backend_choice(const char* text, std::size_t size) noexcept {
     for (std::size_t i = 0; i < std::size(names); ++i) {
-        if (text == names[i]) return static_cast<BackendChoice>(i);
+        const char* const name = names[i];
+        std::size_t same = 0;
+        while (same < size && name[same] == text[same] && text[same] != '\0') ++same;
+        if (name[same] == '\0' && (same == size || text[same] == '\0')) return static_cast<BackendChoice>(i);
     }
     return std::nullopt;
+}
+
+std::optional<BackendChoice> backend_choice(std::string_view text) noexcept {
+    return backend_choice(text.data(), text.size());
 }
 
 std::string_view text(BackendChoice choice) noexcept {

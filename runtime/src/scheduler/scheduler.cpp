@@ -92,18 +92,16 @@ Result<void> Scheduler::start(const StartOptions& options) noexcept {
     if (choice == BackendChoice::automatic && options.environment) {
         // None where privileges were gained by exec.
         if (const char* const named = ::secure_getenv("WEIR_BACKEND"); named != nullptr) {
-            const auto wanted = backend_choice(named);
+            const auto wanted = backend_choice(named, SIZE_MAX);
             if (!wanted) {
-                std::snprintf(reason_.data(), reason_.size(), "WEIR_BACKEND names no backend: \"%.60s\"",
-                              named);
+                explain(reason_, "WEIR_BACKEND names no backend: ", named, nullptr);
                 return failure(Errc::invalid, "WEIR_BACKEND (automatic, io_uring, epoll or simulated)");
             }
             choice = *wanted;
         }
     }
     if (!TimerWheel::takes(budget_.timer_slots)) {
-        return failure(Errc::invalid, "Budget::timer_slots, not a power of two from 16 to 65,536",
-                       budget_.timer_slots);
+        return failure(Errc::invalid, "Budget::timer_slots", budget_.timer_slots);
     }
     if (options.environment && recorder_ == nullptr) {
         WEIR_TRY(recorder_, BudgetRecorder::begin_where_asked(*this));
@@ -161,7 +159,7 @@ void Scheduler::run_root() noexcept {
             report(turned.error());
             WEIR_ASSERT(false && "the backend failed");
         }
-        report("weir: nothing can wake these tasks any more; they are asked to stop");
+        report("weir: nothing can wake these tasks; they are asked to stop");
         dump(STDERR_FILENO);
         root_->scope.request_stop();
     }
@@ -223,7 +221,8 @@ Instant Scheduler::time_of_turn() const noexcept {
     if (simulated_) return *backend_->clock();
     // Timers and a grace period want it exact. Without them it only tells since when a task waits.
     if (timers.count() > 0 || stopping_since() != never) return MonotonicClock::now();
-    return std::max(turn_time, MonotonicClock::recent());
+    const Instant recent = MonotonicClock::recent();
+    return to_ns(recent) > to_ns(turn_time) ? recent : turn_time;
 }
 
 Result<void> Scheduler::turn(bool may_wait) noexcept {
@@ -233,7 +232,7 @@ Result<void> Scheduler::turn(bool may_wait) noexcept {
     run_items();
     while (!turn_ends_.empty()) static_cast<TurnEnd&>(turn_ends_.pop_front()).run();
     if (root_->item.done) return {};
-    if (turn_time >= grace_ends()) on_stuck();
+    if (to_ns(turn_time) >= to_ns(grace_ends())) on_stuck();
     if (!watches_.empty()) serve_watches_(*this, may_wait);
     const bool waits = may_wait && ready.empty();
     if (!waits && (backend_->in_flight() == 0 || (may_wait && backend_->quiet()))) return {};
@@ -337,11 +336,13 @@ void Scheduler::run_item_timed(Scheduler& scheduler, ReadyItem& item) noexcept {
 // Asked in every turn: a stopped program may also hang by never waiting.
 Instant Scheduler::grace_ends() const noexcept {
     if (stopping_since() == never || !exits_when_stuck_ || budget_.grace_ms == 0) return never;
-    return after(stopping_since(), std::chrono::milliseconds(budget_.grace_ms));
+    return stopping_since() + std::chrono::milliseconds(budget_.grace_ms);  // 50 days at most
 }
 
 Instant Scheduler::wait_until() const noexcept {
-    return std::min(timers.next(), grace_ends());
+    const Instant timer = timers.next();
+    const Instant grace = grace_ends();
+    return to_ns(timer) < to_ns(grace) ? timer : grace;
 }
 
 void Scheduler::on_stuck() noexcept {

@@ -41,7 +41,7 @@ int run_main(int argc, char** argv, Serve serve, const StartOptions& options = {
     const auto started = scheduler.start(options);
     if (!started) {
         report(started.error());
-        if (!scheduler.backend_reason().empty()) report(scheduler.backend_reason());
+        if (const auto reason = scheduler.backend_reason(); !reason.empty()) report(reason);
         return 1;
     }
     scheduler.exit_when_stuck();
