@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,10 +37,6 @@ double measure(const RingSides& sides, std::size_t operations) {
 }
 
 }  // namespace
-
-void mark_load() noexcept {
-    syscall(SYS_getppid);  // getppid(), which does nothing, and which nobody else here calls
-}
 
 void check_record(std::uint64_t difference) {
     if (difference == 0) return;

@@ -57,9 +57,6 @@ struct RingSides {
     void (*report)() = nullptr;
 };
 
-/// Both sides call it where the load begins and where it ends: bench_count_calls counts what lies between.
-void mark_load() noexcept;
-
 struct NamedRing {
     std::string_view name;
     RingSides sides;

@@ -2,9 +2,10 @@
 //
 // bench_ring_weir: RingWriter and RingReader between two processes, each record awaited.
 //
-// A two-core program pins its processes only when their schedulers have started, since one that may run on a single
-// processor from the start never spins.
+// A two-core program pins its processes only when their schedulers know how many processors there are, since one that may
+// run on a single one never spins.
 
+#include "load_marks.hpp"
 #include "ring.hpp"
 
 #include "weir/core/report.hpp"
@@ -27,7 +28,8 @@ using namespace std::chrono_literals;
 using Reader = weir::ipc::RingReader<Record>;
 using Writer = weir::ipc::RingWriter<Record>;
 
-constexpr weir::Budget budget{.frame_bytes = 16 * 1024, .submissions = 32, .descriptors = 32, .links = 4};
+constexpr weir::Budget budget{
+    .frame_bytes = 16 * 1024, .submissions = 32, .descriptors = 32, .links = 4, .spin_us = BENCH_SPIN_US};
 // Both processes are made by a fork: each starts a scheduler of its own in the same static memory.
 constinit weir::StaticScheduler<budget> scheduler;
 
@@ -48,6 +50,7 @@ void remove_directory() {
 template <weir::BackendChoice backend>
 void begin() {
     if (!scheduler.start({.backend = backend})) skip(scheduler.backend_reason().data());
+    (void)scheduler.linger();  // it asks how many processors there are when it would first look
 }
 
 void run(weir::Task<> root) {

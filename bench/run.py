@@ -137,14 +137,14 @@ class Row:
         measured = self.figure(match["left"])
         if match["right"]:
             other = self.figure(match["right"])
-            measured = measured / other if measured is not None and other else None
+            measured = measured / other if measured is not None and other else None  # nothing is a multiple of 0
         holds = None if measured is None else SIGNS[match["sign"]](measured, limit)
         return {"goal": goal, "measured": rounded(measured, 3), "holds": holds}
 
     def ratio(self, name: str) -> float | None:
         other = self.variants.get(name)
         weir = self.variants["weir"].figure()
-        if weir is None or other is None or other.figure() is None:
+        if weir is None or other is None or not other.figure():
             return None
         return weir / other.figure()
 

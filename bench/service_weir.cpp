@@ -6,6 +6,7 @@
 // one in flight, on two cores. With 16 each side has work for two microseconds, with 256 for longer than what
 // interrupts a core takes.
 
+#include "load_marks.hpp"
 #include "ring.hpp"
 
 #include "weir/core/report.hpp"
@@ -35,7 +36,8 @@ struct Answer {
 };
 using Echo = weir::ipc::Service<Question, Answer>;
 
-constexpr weir::Budget budget{.frame_bytes = 512 * 1024, .submissions = 32, .descriptors = 32, .links = 4};
+constexpr weir::Budget budget{
+    .frame_bytes = 512 * 1024, .submissions = 32, .descriptors = 32, .links = 4, .spin_us = BENCH_SPIN_US};
 // Both processes are made by a fork: each starts a scheduler of its own in the same static memory.
 constinit weir::StaticScheduler<budget> scheduler;
 
@@ -57,6 +59,7 @@ void remove_directory() {
 template <weir::BackendChoice backend>
 void begin() {
     if (!scheduler.start({.backend = backend})) skip(scheduler.backend_reason().data());
+    (void)scheduler.linger();  // it asks how many processors there are when it would first look
 }
 
 void run(weir::Task<> root) {

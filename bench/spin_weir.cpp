@@ -119,6 +119,7 @@ void run(weir::Scheduler& on, weir::Task<> root) {
 
 void start(weir::Scheduler& scheduler, std::size_t core) {
     if (!scheduler.start()) skip(scheduler.backend_reason().data());
+    (void)scheduler.linger();  // it asks how many processors there are when it would first look
     pin_to_core(core);  // not before: one that may run on a single processor from the start never looks
 }
 

@@ -8,9 +8,10 @@
 //   calm, loud   one-1 with a second subscriber that the publisher does not trust, and that does nothing, or announces
 //                sleep, pins and moves without end
 //
-// A two-core program pins its processes only when their schedulers have started, since one that may run on a single
-// processor from the start never spins.
+// A two-core program pins its processes only when their schedulers know how many processors there are, since one that may
+// run on a single one never spins.
 
+#include "load_marks.hpp"
 #include "ring.hpp"
 
 #include "weir/core/report.hpp"
@@ -44,7 +45,8 @@ struct Image {
 };
 static_assert(sizeof(Image) == 4 << 20);
 
-constexpr weir::Budget budget{.frame_bytes = 32 * 1024, .submissions = 32, .descriptors = 32, .links = 8};
+constexpr weir::Budget budget{
+    .frame_bytes = 32 * 1024, .submissions = 32, .descriptors = 32, .links = 8, .spin_us = BENCH_SPIN_US};
 // All processes are made by a fork: each starts a scheduler of its own in the same static memory.
 constinit weir::StaticScheduler<budget> scheduler;
 
@@ -65,6 +67,7 @@ void remove_directory() {
 template <weir::BackendChoice backend>
 void begin() {
     if (!scheduler.start({.backend = backend})) skip(scheduler.backend_reason().data());
+    (void)scheduler.linger();  // it asks how many processors there are when it would first look
 }
 
 void run(weir::Task<> root) {
