@@ -42,8 +42,8 @@ Result<topic::TopicFacts> facts_of(const topic::SampleShape& shape,
     // Linked, being filled, pinned, and what makes scans rare. Those pinned are never more than this, so whoever wants
     // to fill a slot finds one, whatever subscribers write.
     const std::uint64_t pinned = std::uint64_t{options.subscribers_max} * options.subscriber_loans;
-    const std::uint64_t slots =
-        std::uint64_t{options.depth} + options.loans + pinned + topic::spare_slots(pinned, stride);
+    const std::uint64_t slots = std::uint64_t{options.depth} + options.loans + pinned +
+                                topic::spare_slots(pinned, options.depth, stride);
     if (stride > topic::region_bytes_max || slots * stride > topic::region_bytes_max)
         return failure(Errc::too_large, "topic create", slots * stride, topic::region_bytes_max);
     return topic::TopicFacts{.policy = options.policy,

@@ -142,11 +142,12 @@ template <PortableRecord T>
 }
 
 /// Slots beyond those that are linked, out, or pinned at any time: so many samples are published between two scans of
-/// the pins. Large samples do with few, since a scan costs little beside them.
-[[nodiscard]] constexpr std::uint64_t spare_slots(std::uint64_t pins, std::uint64_t slot_bytes) noexcept {
+/// the pins. Large samples do with a quarter of the depth.
+[[nodiscard]] constexpr std::uint64_t spare_slots(std::uint64_t pins, std::uint64_t depth,
+                                                  std::uint64_t slot_bytes) noexcept {
     constexpr std::uint64_t spare_bytes = 64 * 1024;
     constexpr std::uint64_t spare_min = 64;
-    return std::min(std::max(pins, spare_min), spare_bytes / slot_bytes);
+    return std::min(std::max(pins, spare_min), std::max(spare_bytes / slot_bytes, depth / 4));
 }
 
 }  // namespace topic
