@@ -268,6 +268,7 @@ void prepare_a_stranger() {
 void measure_beside_a_stranger(Batches& batches) {
     weir::ipc::PublisherOptions options = options_of<Record>(2);
     options.link.trust = weir::ipc::LinkTrust::nobody;
+    options.link.links_per_user = 2;  // both are ours, and nobody else comes
     run(publish_all<Record>(scheduler, batches, options, 2));
 }
 
