@@ -144,7 +144,7 @@ TEST_CASE("a scheduler that is asked to by its environment records what it used 
     CHECK(record.frame_bytes_cut > 0);
     CHECK(record.frame_bytes_cut <= budget.frame_bytes);
     CHECK(record.descriptors == budget.descriptors);
-    CHECK(record.descriptors_peak >= 3);
+    CHECK(record.descriptors_peak >= 2);  // a pipe; where a millisecond is long enough, more
     CHECK(record.descriptors_peak <= budget.descriptors);
     CHECK(record.links == budget.links);
     CHECK(record.links_peak == 0);
@@ -174,7 +174,7 @@ TEST_CASE("what a killed program had used is in its record") {
     const Records records(recorded);
     const BudgetRecord& record = records.first();
     CHECK(record.state == BudgetRecord::running);
-    CHECK(record.descriptors_peak >= 3);
+    CHECK(record.descriptors_peak >= 2);  // a pipe; where a millisecond is long enough, more
     CHECK(record.stack_measured == 0);
     REQUIRE(row_of(record, "writes") != nullptr);
     CHECK(row_of(record, "writes")->made == 3);
