@@ -48,11 +48,17 @@ RULES = [
 ]
 
 
+# clang-tidy has a check of this, which is off: tools/lint/tidy.py looks at several files as one.
+IMPLEMENTATION = re.compile(r'^[ \t]*#[ \t]*include[ \t]*["<][^">\n]*\.c(?:pp)?[">]', re.MULTILINE)
+
+
 def check(source: Source) -> Iterator[Finding]:
     if LICENCE not in "\n".join(source.text.splitlines()[:3]):
         yield Finding(source.path, 1, f"no line {LICENCE} at the head")
     if not source.path.endswith((".hpp", ".cpp")):
         return
+    for match in IMPLEMENTATION.finditer(code_only(source.text, keep_includes=True)):
+        yield Finding(source.path, line_of(source.text, match.start()), "an implementation is compiled, not included")
     code = code_only(source.text)
     for rule in RULES:
         if source.path.startswith(rule.where) and not source.path.startswith(rule.but_not or ("\0",)):
@@ -71,6 +77,9 @@ PLANTED = [
     Planted(HEAD + "auto x = r.value();\n", True, "examples/leak_detection/x.cpp"),
     Planted(HEAD + "auto x = r.value();\n", False, "tests/core/x_test.cpp"),
     Planted(HEAD + "auto x = r.value_or(1);\n", False),
+    Planted(HEAD + '#include "x.cpp"\n', True),
+    Planted(HEAD + '#include "x.hpp"\n', False),
+    Planted(HEAD + '// #include "x.cpp"\n', False),
     Planted(HEAD + "#if defined(X)\n#endif\n", True),
     Planted(HEAD + "#ifdef X\n#endif\n", False, "runtime/src/sys/spawn.cpp"),
     Planted(HEAD + "#ifdef X\n#endif\n", True, "runtime/src/backend/uring.cpp"),

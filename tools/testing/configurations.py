@@ -40,10 +40,6 @@ EMULATED = {"WEIR_SEEDS": "4", "WEIR_REPEATS": "20"}
 # To say where each variable lies at each instruction takes g++ -O2 a quarter of its time.
 GCC = STRICT + ("-Dcpp_args=-fno-var-tracking",)
 LAY_OUT_MEMORY = ("core", "coro", "types", "shm", "ring", "topic", "service")
-# Those whose coroutines, and whose system calls, are many.
-ELIDED = ("core", "coro", "backend", "scheduler", "io", "names", "shm", "ring", "topic", "service")
-LIBRARIES = ("runtime/libweir.a", "ipc/libweir-ipc.a")
-PEERS = ("tests/shm/foreign_semaphore_peer",)  # programs that suites start
 RELEASE = ("-Dbuildtype=release", "-Doptimization=2", "-Dtests=false")
 
 CONFIGURATIONS = {
@@ -66,9 +62,6 @@ CONFIGURATIONS = {
             compiler="clang++",
             # The runtime and ipc are what elision concerns; the examples are built by clang with the sanitizers.
             options=STRICT + ("-Dexamples=false",),
-            # tools/frames links the libraries to the examples.
-            targets=(*(f"tests/test_{name}" for name in ELIDED), "tests/under_profile", *PEERS, *LIBRARIES),
-            only=ELIDED,
             wrapper=("tests/under_profile", "either"),
             purposes=("build", "tests", "clang"),
         ),
@@ -106,7 +99,7 @@ CONFIGURATIONS = {
             + ("-Dflatbuffers=disabled",),
             triplet="arm-linux-gnueabihf",
             # Those that lay out memory. The others reach it through these.
-            targets=(*(f"tests/test_{name}" for name in LAY_OUT_MEMORY), *PEERS),
+            targets=(*(f"tests/test_{name}" for name in LAY_OUT_MEMORY), "tests/shm/foreign_semaphore_peer"),
             only=LAY_OUT_MEMORY,
             purposes=("build", "tests", "arm"),
             slowness=5,
