@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: MIT
 """clang-tidy has nothing to say about the libraries, the programs and the examples, by the checks of .clang-tidy.
 
-usage: tidy.py [FILE…]
+usage: tidy.py [--all] [FILE…]
 
 Most of its time goes to the standard library's headers. So files of one folder that are compiled alike are looked at as
-one, and where it has something to say, or two of them define the same name, in halves, down to the file alone.
+one, and where it has something to say, or two of them define the same name, in halves, down to the file alone. What
+passed is not looked at again while neither these files, nor any header, nor .clang-tidy changed; --all looks at it all.
 """
 import concurrent.futures
+import hashlib
 import json
 import pathlib
 import shlex
@@ -20,6 +22,8 @@ from sources import ROOT, files
 
 FOLDERS = ("runtime", "ipc", "examples", "tools")
 BUILD = ROOT / "build/clang-asan"
+PASSED = BUILD / "tidy-passed.json"
+Group = tuple[str, tuple[str, ...], list[str]]  # working folder, flags, files of what can be looked at together
 TIDY = ["clang-tidy", "--quiet", "--warnings-as-errors=*"]
 WITH_A_VALUE = ("-o", "-MF", "-MQ", "-c")
 # More at once takes longer: it would be the last to end.
@@ -33,8 +37,7 @@ def flags(entry: dict) -> tuple[str, ...]:
     return tuple(w for before, w in zip([""] + words, words) if before not in WITH_A_VALUE and w not in (*WITH_A_VALUE, "-MD"))
 
 
-def groups(entries: list[dict]) -> list[tuple[str, tuple[str, ...], list[str]]]:
-    """(working folder, flags, files) of what can be looked at together."""
+def groups(entries: list[dict]) -> list[Group]:
     alike: dict[tuple, list[str]] = {}
     for entry in entries:
         path = str(pathlib.Path(entry["directory"], entry["file"]).resolve())
@@ -65,9 +68,16 @@ def look(folder: str, words: tuple[str, ...], paths: list[str]) -> str:
     return look(folder, words, paths[:half]) + look(folder, words, paths[half:])
 
 
-def findings(entries: list[dict]) -> str:
+def looks(all_of_them: list[Group]) -> list[str]:
+    """What there is to say of each."""
     with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
-        return "".join(pool.map(lambda group: look(*group), groups(entries)))
+        return list(pool.map(lambda group: look(*group), all_of_them))
+
+
+def digest(group: Group, shared: bytes) -> str:
+    folder, words, paths = group
+    texts = b"".join(pathlib.Path(path).read_bytes() for path in paths)
+    return hashlib.sha256(shared + json.dumps([folder, words, paths]).encode() + texts).hexdigest()
 
 
 def self_test() -> int:
@@ -77,13 +87,17 @@ def self_test() -> int:
         "moved.cpp": ("#include <utility>\n#include <memory>\nint f(std::unique_ptr<int> x) {\n"
                       "    auto y = std::move(x);\n    return *x + *y;\n}\n", True),
         "copied.cpp": ("struct Big { int x[99]; Big(const Big&); };\nint f(Big big) { return big.x[0]; }\n", True),
+        "the_last.cpp": ("int k(int x) { return x + 1; }\n", False),
     }
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as outside:
+        folder = pathlib.Path(outside, "tools")  # one that .clang-tidy names
+        folder.mkdir()
         for name, (text, _) in planted.items():
             pathlib.Path(folder, name).write_text(text)
-        found = findings([
-            {"directory": folder, "file": name, "command": f"clang++ -std=c++20 -o x.o -c {name}"} for name in planted
-        ])
+        entries = [
+            {"directory": str(folder), "file": n, "command": f"clang++ -std=c++20 -o x.o -c {n}"} for n in planted
+        ]
+        found = "".join(looks(groups(entries)))
     wrong = [name for name, (_, to_find) in planted.items() if (f"{name}:" in found) != to_find]
     print("\n".join(wrong), end="")
     return int(bool(wrong))
@@ -92,14 +106,23 @@ def self_test() -> int:
 def main() -> int:
     if "--self-test" in sys.argv[1:]:
         return self_test()
-    wanted = {pathlib.Path(n).resolve() for n in sys.argv[1:]} or set(files(*FOLDERS, suffixes=(".cpp",)))
+    named = {pathlib.Path(a).resolve() for a in sys.argv[1:] if not a.startswith("-")}
+    wanted = named or set(files(*FOLDERS, suffixes=(".cpp",)))
     compiled = {}
     for entry in json.loads((BUILD / "compile_commands.json").read_text()):
         # What two programs share is looked at once.
         compiled.setdefault(pathlib.Path(entry["directory"], entry["file"]).resolve(), entry)
-    found = findings([entry for path, entry in compiled.items() if path in wanted])
-    print(found, end="")
-    return int(bool(found))
+    there = groups([entry for path, entry in compiled.items() if path in wanted])
+    shared = b"".join(p.read_bytes() for p in [ROOT / ".clang-tidy", *files(*FOLDERS, suffixes=(".hpp",))])
+    now = [digest(group, shared) for group in there]
+    before = json.loads(PASSED.read_text()) if PASSED.exists() and "--all" not in sys.argv[1:] else []
+    to_do = [(group, key) for group, key in zip(there, now) if key not in before]
+    said = looks([group for group, _ in to_do])
+    print("".join(said), end="")
+    failed = {key for (_, key), words in zip(to_do, said) if words}
+    if not named:
+        PASSED.write_text(json.dumps([key for key in now if key not in failed]))
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
