@@ -340,6 +340,7 @@ Instant Scheduler::grace_ends() const noexcept {
 }
 
 Instant Scheduler::wait_until() const noexcept {
+    // As numbers, here and in each turn: g++ -Os calls a function to compare two instants.
     const Instant timer = timers.next();
     const Instant grace = grace_ends();
     return to_ns(timer) < to_ns(grace) ? timer : grace;
