@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <tuple>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -35,6 +36,14 @@ void allow_descriptors(rlim_t count) {
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("setrlimit");
 }
 
+// As a server's own sockets do that take none: then a short read has emptied the socket for certain. An older kernel than
+// Linux 6.16 cannot; the loops by hand rely on it all the same.
+void keep_descriptors_out(int socket) {
+    constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS
+    const int no = 0;
+    std::ignore = setsockopt(socket, SOL_SOCKET, pass_rights_option, &no, sizeof(no));
+}
+
 Connections open_connections() {
     Connections made{};
     for (std::size_t i = 0; i < connection_count; ++i) {
@@ -43,6 +52,7 @@ Connections open_connections() {
         made.server[i] = pair[0];
         made.client[i] = pair[1];
         if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0) fail("fcntl");
+        keep_descriptors_out(pair[0]);
     }
     return made;
 }

@@ -168,7 +168,8 @@ Task<> beat(Scheduler& scheduler) {
 Task<> serve_clients(Scheduler& scheduler) {
     WEIR_CO_CHECK(server.ordered.wait());
     const RuntimePath path{server.options.directory, alarms_name};
-    WEIR_CO_TRY(auto listener, weir::UnixListener::bind(path.view(), {.mode = 0600, .backlog = 16}));
+    WEIR_CO_TRY(auto listener,
+                weir::UnixListener::bind(path.view(), {.mode = 0600, .backlog = 16, .descriptors = false}));
     WEIR_CO_CHECK(server.lines.serve(scheduler, &listener));
 }
 

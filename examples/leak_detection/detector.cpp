@@ -343,8 +343,9 @@ Task<> serve_acquisition(Scheduler& scheduler) {
 
 Task<> serve_samples(Scheduler& scheduler) {
     const RuntimePath path{detector.options.directory, answers_name};
-    WEIR_CO_TRY(auto listener, weir::UnixListener::bind(
-                                   path.view(), {.mode = mode_for_peer(detector.options), .backlog = 4}));
+    WEIR_CO_TRY(auto listener, weir::UnixListener::bind(path.view(), {.mode = mode_for_peer(detector.options),
+                                                                      .backlog = 4,
+                                                                      .descriptors = false}));
     for (;;) {
         WEIR_CO_TRY(detector.peer, listener.accept());
         const auto credentials = detector.peer.peer();

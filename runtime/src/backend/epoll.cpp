@@ -3,7 +3,8 @@
 // A descriptor is registered once, edge-triggered, when an operation on it first has to wait, for the direction
 // it waits in; the registration stays until the descriptor is forgotten. Every operation tries before it waits, so
 // an edge that arrives while nobody waits may be thrown away: whoever comes next finds the data by trying. Hence
-// there is no readiness state to keep, and no epoll_ctl in the steady state.
+// there is no readiness state to keep, and no epoll_ctl in the steady state. Only a socket that was read empty is not
+// tried again before an event came; it is the try that sees to that (attempt_drain in operation.cpp).
 //
 // Interest in EPOLLOUT is dropped again at the first such event that nobody waits for: a stream socket reports
 // one whenever its peer reads.
@@ -92,6 +93,7 @@ void EpollBackend::forget(DescriptorEntry& entry) noexcept {
 
 void EpollBackend::on_events(DescriptorEntry& entry, std::uint32_t events) noexcept {
     constexpr std::uint32_t both = EPOLLHUP | EPOLLERR;
+    entry.note = (events & (EPOLLPRI | EPOLLRDHUP | both)) != 0 ? told_of::more : told_of::bytes;
     Operation* const reader = entry.waiting_in(Direction::in);
     if (reader != nullptr && (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | both)) != 0) {
         const long result = attempt_now(*reader);

@@ -78,8 +78,29 @@ long attempt_device_write(const Operation& operation) noexcept {
     return result == -EIO && hung_up(operation) ? -EPIPE : result;
 }
 
+// Of a stream that gives all it has: a read that leaves room in its buffer has taken everything that epoll told of. What
+// comes after that is told of again, so until then a try would be a system call in vain. Where more than bytes was told of
+// it is made all the same: the end of the stream, say, may have been in that event. Installed faults cut reads.
+long attempt_drain(const Operation& operation) noexcept {
+    DescriptorEntry& entry = *operation.entry;
+    if (entry.note == told_of::drained) return -EAGAIN;
+    const long result = sys::receive(entry.fd, operation.data, operation.size);
+    const bool left_room = result > 0 && static_cast<std::size_t>(result) < operation.size;
+    if (left_room && entry.note == told_of::bytes && !sys::has_faults()) entry.note = told_of::drained;
+    return result;
+}
+
+// A unix stream cuts a read short behind bytes with descriptors beside them, too, and what lies behind is not told of. So it
+// is asked whether any can come, at a moment when it is empty: none that came before are left in it.
 long attempt_receive(const Operation& operation) noexcept {
-    return sys::receive(operation.entry->fd, operation.data, operation.size);
+    DescriptorEntry& entry = *operation.entry;
+    if (entry.drains) return attempt_drain(operation);
+    const long result = sys::receive(entry.fd, operation.data, operation.size);
+    if (result == -EAGAIN && entry.note == told_of::bytes && !entry.asked) {
+        entry.asked = true;
+        entry.drains = sys::keeps_descriptors_out(entry.fd);
+    }
+    return result;
 }
 
 long attempt_send(const Operation& operation) noexcept {
@@ -123,6 +144,7 @@ using Queue = Operation::Verb::Queue;
 constexpr Traits read{attempt_read, Direction::in, Queue::read};
 constexpr Traits write{attempt_write, Direction::out};
 constexpr Traits receive{attempt_receive, Direction::in, Queue::receive};
+constexpr Traits receive_tcp{attempt_drain, Direction::in, Queue::receive};
 constexpr Traits send{attempt_send, Direction::out};
 constexpr Traits receive_message{attempt_receive_message, Direction::in, Queue::receive_message};
 constexpr Traits send_message{attempt_send_message, Direction::out};

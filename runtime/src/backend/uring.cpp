@@ -125,7 +125,7 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
 
 long UringBackend::attempt(Operation& operation) noexcept {
     if (!moved_by_queue(operation)) return attempt_now(operation);
-    std::uint8_t& untried = operation.entry->untried;
+    std::uint8_t& untried = operation.entry->note;
     if (untried > 0) {
         --untried;
         return -EAGAIN;
@@ -200,7 +200,7 @@ void UringBackend::on_own_completion(Operation& operation, int result, bool last
     long outcome = result;
     // A full buffer of a stream means that there is likely more to read.
     if (transfer && operation.stream && result >= 0 && static_cast<std::size_t>(result) == operation.size)
-        operation.entry->untried = 0;
+        operation.entry->note = 0;
     // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
     if (!transfer && result >= 0) outcome = attempt_now(operation);
     if (outcome == -EINTR) outcome = -EAGAIN;

@@ -22,7 +22,7 @@ int seconds_of(std::chrono::seconds span) noexcept {
 
 }  // namespace
 
-constexpr StreamVerbs tcp_verbs{Operation::Verb::receive, Operation::Verb::send, &reading, &writing};
+constexpr StreamVerbs tcp_verbs{Operation::Verb::receive_tcp, Operation::Verb::send, &reading, &writing};
 
 ConnectTcp TcpStream::connect(const SocketAddress& address) noexcept {
     return ConnectTcp(address);

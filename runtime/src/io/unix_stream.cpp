@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "weir/io/unix_stream.hpp"
 
+#include "sys/calls.hpp"
+
 #include <cerrno>
+#include <tuple>
 
 namespace weir {
 namespace {
@@ -55,6 +58,8 @@ Result<void> UnixListenerSocket::listen_at(std::string_view path, int type,
     if (!fd) return failure(Error::from_errno(operation, errno));
     const PathOptions made{.mode = options.mode, .owner = options.owner, .group = options.group};
     WEIR_TRY(ServedPath served, ServedPath::bind(fd.get(), path, made, operation));
+    // An older kernel lets everything in.
+    if (!options.descriptors) std::ignore = sys::keep_descriptors_out(fd.get());
     if (::listen(fd.get(), options.backlog) < 0) return failure(Error::from_errno(operation, errno));
     static_cast<Handle&>(*this) = Handle(std::move(fd));
     path_ = std::move(served);

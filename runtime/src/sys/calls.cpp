@@ -16,6 +16,8 @@
 namespace weir::sys {
 namespace {
 
+constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS, Linux 6.16
+
 thread_local Faults* installed = nullptr;
 
 // Makes `make(size)` until it is not interrupted, with the installed faults in front of each try.
@@ -166,6 +168,20 @@ bool pollable(int fd) noexcept {
 bool is_message_queue(int fd) noexcept {
     mq_attr attributes{};
     return ::mq_getattr(fd, &attributes) == 0;
+}
+
+long keep_descriptors_out(int fd) noexcept {
+    const int no = 0;
+    return ::setsockopt(fd, SOL_SOCKET, pass_rights_option, &no, sizeof(no)) < 0 ? -errno : 0;
+}
+bool keeps_descriptors_out(int fd) noexcept {
+    int passed = 1;
+    socklen_t size = sizeof(passed);
+    return ::getsockopt(fd, SOL_SOCKET, pass_rights_option, &passed, &size) == 0 && passed == 0;
+}
+
+bool has_faults() noexcept {
+    return installed != nullptr;
 }
 
 long set_cloexec(int fd) noexcept {

@@ -41,6 +41,15 @@ bool pollable(int fd) noexcept;
 /// Whether `fd` is a POSIX message queue.
 bool is_message_queue(int fd) noexcept;
 
+/// Takes no more descriptors from the peers of a unix socket, nor of those that it accepts: who sends some gets EPERM. 0,
+/// or the negative errno: before Linux 6.16 the kernel cannot.
+long keep_descriptors_out(int fd) noexcept;
+/// Whether that is so.
+bool keeps_descriptors_out(int fd) noexcept;
+
+/// Faults are installed in this thread: a call may do less than the kernel would.
+bool has_faults() noexcept;
+
 /// FD_CLOEXEC on, and O_NONBLOCK read or set; 0 or the negative errno.
 long set_cloexec(int fd) noexcept;
 long is_nonblocking(int fd) noexcept;

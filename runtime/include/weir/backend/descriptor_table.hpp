@@ -17,16 +17,27 @@ struct Operation;
 
 enum class Direction : std::uint8_t { in, out };
 
-struct DescriptorEntry {
+/// What epoll told of a descriptor last, in DescriptorEntry::note: of each change there is another event.
+namespace told_of {
+inline constexpr std::uint8_t bytes = 0x80;    ///< bytes, or room for some, and nothing else
+inline constexpr std::uint8_t more = 0x81;     ///< the end of the stream, an error, urgent bytes
+inline constexpr std::uint8_t drained = 0x82;  ///< bytes, and all of them were read since
+}  // namespace told_of
+
+// Aligned, so that an index is found by a shift on 32-bit machines, too.
+struct alignas(8) DescriptorEntry {
     int fd = -1;
     std::uint32_t generation = 0;
-    bool nonblocking = false;    ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
-    std::uint8_t armed = 0;      ///< the backend's own note: what the kernel was asked to report, or can be
-    std::uint8_t untried = 0;    ///< the backend's own note: reads that it does not try before it queues them
-    bool foreign = false;        ///< no handle's: exists for callers of readable()/writable() alone
-    bool external = false;       ///< other threads may make it ready (for the simulated backend)
+    bool nonblocking = false;   ///< O_NONBLOCK is set; otherwise each try is preceded by a poll
+    bool foreign = false;       ///< no handle's: exists for callers of readable()/writable() alone
+    std::uint16_t sharers = 0;  ///< awaits of readable()/writable() that have not ended
+    std::uint8_t armed = 0;     ///< the backend's own note: what the kernel was asked to report, or can be
+    /// io_uring's own note: reads that it does not try before it queues them. epoll's: what it told of last.
+    std::uint8_t note = 0;
     std::uint8_t held = 0;       ///< an operation pauses here and goes on soon; a bit for each Direction
-    std::uint16_t sharers = 0;   ///< awaits of readable()/writable() that have not ended
+    bool external : 1 = false;   ///< other threads may make it ready (for the simulated backend)
+    bool drains : 1 = false;     ///< a read that leaves room in its buffer has taken all there was
+    bool asked : 1 = false;      ///< whether it drains is known
     Operation* waiting[2] = {};  ///< submitted, not yet done; indexed by Direction
     DescriptorEntry* next_free = nullptr;
 
@@ -35,12 +46,14 @@ struct DescriptorEntry {
         fd = number;
         ++generation;
         nonblocking = is_nonblocking;
-        armed = 0;
-        untried = 0;
         foreign = false;
-        external = false;
-        held = 0;
         sharers = 0;
+        armed = 0;
+        note = 0;
+        held = 0;
+        external = false;
+        drains = false;
+        asked = false;
     }
 
     [[nodiscard]] Operation*& waiting_in(Direction direction) noexcept {

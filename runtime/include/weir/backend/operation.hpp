@@ -47,7 +47,8 @@ struct Operation : ListNode<OperationLinks> {
 
         static const Verb read;             ///< read(2) into `data`
         static const Verb write;            ///< write(2) from `data`
-        static const Verb receive;          ///< recv(2)
+        static const Verb receive;          ///< recv(2) of a unix stream
+        static const Verb receive_tcp;      ///< recv(2) of a TCP stream
         static const Verb send;             ///< send(2)
         static const Verb receive_message;  ///< recvmsg(2) into the sys::Message at `data`
         static const Verb send_message;     ///< sendmsg(2) of the sys::Message at `data`
@@ -96,6 +97,7 @@ namespace verb_traits {
 extern const Operation::Verb::Traits read;
 extern const Operation::Verb::Traits write;
 extern const Operation::Verb::Traits receive;
+extern const Operation::Verb::Traits receive_tcp;
 extern const Operation::Verb::Traits send;
 extern const Operation::Verb::Traits receive_message;
 extern const Operation::Verb::Traits send_message;
@@ -113,6 +115,7 @@ extern const Operation::Verb::Traits device_write;
 inline constexpr Operation::Verb Operation::Verb::read{verb_traits::read};
 inline constexpr Operation::Verb Operation::Verb::write{verb_traits::write};
 inline constexpr Operation::Verb Operation::Verb::receive{verb_traits::receive};
+inline constexpr Operation::Verb Operation::Verb::receive_tcp{verb_traits::receive_tcp};
 inline constexpr Operation::Verb Operation::Verb::send{verb_traits::send};
 inline constexpr Operation::Verb Operation::Verb::receive_message{verb_traits::receive_message};
 inline constexpr Operation::Verb Operation::Verb::send_message{verb_traits::send_message};

@@ -49,6 +49,9 @@ struct UnixListenerOptions {
     int backlog = 16;         ///< connections that may wait to be accepted
     std::int64_t owner = -1;  ///< uid of the path; -1: as it comes
     std::int64_t group = -1;  ///< gid of the path; -1: as it comes
+    /// False: from Linux 6.16 on the kernel takes no descriptors from clients, who get EPERM (`denied`) when they send
+    /// some. Before, it takes them and a plain read() drops them, which may block.
+    bool descriptors = true;
 };
 
 /// A listening socket with its path (see ServedPath): what listeners of every unix type have. Closing removes the path.
