@@ -20,6 +20,9 @@ enum LinkWatch : unsigned { socket_watch, process_watch, bell_watch };
 /// percentile, even if the user does so at several names of one process. And each gives it a region that it may keep.
 using UserHandshakes = TokenBucket<1'000'000'000, 16>;
 
+/// What a user that is not trusted may have at most, where the server's options leave it open.
+inline constexpr std::uint32_t links_per_user_most = 8;
+
 /// The LinkServer's state, in its slot.
 struct ServerState {
     LinkSlot& slot;
@@ -105,13 +108,11 @@ public:
     static bool heard_by_packet(Link& link) noexcept;
     static void attached_timer(Link& link) noexcept;
 
-    // --- at the server (link_server.cpp)
+    // --- at the server: who is let in (link_admission.cpp)
     static const LinkKind server_kind;
     static void accept_some(ServerState& server) noexcept;
     /// False: not another one just now, since the handshakes of users that are not trusted are spread over time.
     static bool take_connection(ServerState& server, Fd socket) noexcept;
-    static void on_server_packet(Link& link, const std::byte* packet, std::size_t size,
-                                 bool descriptors) noexcept;
     static void admit(ServerState& server, LinkSlot& slot, Fd socket,
                       const Credentials& credentials) noexcept;
     static void refuse(ServerState& server, int socket) noexcept;
@@ -120,18 +121,26 @@ public:
     static bool in_time(ServerState& server, const Credentials& client) noexcept;
     /// Makes room for another handshake of a user that is not trusted; false if there is none.
     static bool room_for(ServerState& server, const Credentials& client) noexcept;
+    /// Whether who says hello is one of those that the server wants.
+    static bool admits(const LinkAdmission& admission, int socket, const Credentials& client) noexcept;
+
+    // --- at the server: the handshake (link_handshake.cpp)
+    static void on_server_packet(Link& link, const std::byte* packet, std::size_t size,
+                                 bool descriptors) noexcept;
     static void on_hello(Link& link, const Hello& hello) noexcept;
     static void grant(Link& link) noexcept;
     static Result<void> hand_over(Link& link, const LinkGrant& given) noexcept;
     static void attach(Link& link) noexcept;
-    static void report_client(ServerState& server, const Error& error) noexcept;
     static void deny(Link& link) noexcept;
     static void answer_no(const Link& link, Verdict verdict, std::uint64_t a, std::uint64_t b) noexcept;
     static void answer_no(const Link& link, const Error& error) noexcept;
     static void turn_away(Link& link, const Error& error) noexcept;
     static void sweep(ServerState& server) noexcept;
-    static void tell_stat(ServerState& server, int socket, std::uint32_t pending) noexcept;
     static void no_more_pending(Link& link) noexcept;
+
+    // --- at the server: the name (link_server.cpp)
+    static void report_client(ServerState& server, const Error& error) noexcept;
+    static void tell_stat(ServerState& server, int socket, std::uint32_t pending) noexcept;
     static void close_server(LinkSlot& slot) noexcept;
     static Result<void> serve(LinkSlot& slot, Fd listener) noexcept;
 
