@@ -4,7 +4,7 @@
 /// \file
 /// Proof that nothing is allocated. While the guard is armed on a thread, any allocation on that thread — malloc and
 /// its kin, operator new, a library deep below — says so on stderr with a backtrace and aborts the program. Freeing is
-/// allowed: what start-up took may be given back.
+/// allowed: what start-up took may be given back. So is starting a thread, for which the C library allocates.
 ///
 /// It is in every test program. Without a sanitizer it stands in for malloc; under AddressSanitizer it listens to the
 /// sanitizer's own allocation hook.

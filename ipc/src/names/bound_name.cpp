@@ -25,6 +25,7 @@ namespace weir::ipc {
 namespace {
 
 constexpr const char* operation = "serving a name";
+constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS, Linux 6.16
 
 static_assert(sizeof(sockaddr_un{}.sun_path) == RuntimePath::size_max + 1);
 
@@ -85,10 +86,15 @@ Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& opt
 }
 
 void let_descriptors_in(int socket, bool let) noexcept {
-    constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS, Linux 6.16
     const int value = let ? 1 : 0;
     // An older kernel lets everything in.
     std::ignore = ::setsockopt(socket, SOL_SOCKET, pass_rights_option, &value, sizeof(value));
+}
+
+bool lets_descriptors_in(int socket) noexcept {
+    int value = 1;
+    socklen_t size = sizeof(value);
+    return ::getsockopt(socket, SOL_SOCKET, pass_rights_option, &value, &size) < 0 || value != 0;
 }
 
 void remove_name(const RuntimePath& path) noexcept {

@@ -16,6 +16,7 @@
 #include "weir/ipc/shm/link.hpp"
 
 #include "shm/link_end.hpp"
+#include "shm/slow_calls.hpp"
 #include "sys/calls.hpp"
 #include "weir/core/report.hpp"
 
@@ -38,9 +39,8 @@ constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made
 constexpr Duration ring_long = 20us;
 constexpr Duration ring_share = 5us;  // of our time, for each token that a ring takes
 constexpr Duration rest_span = 1ms;
-constexpr Duration unread_first =
-    1ms;  // a peer that hangs up throws away what it has not read a moment later
-constexpr Duration unread_pause = 1s;
+constexpr Duration owing_first = 1ms;  // a peer that hangs up throws away what it has not read a moment later
+constexpr Duration owing_pause = 1s;
 constexpr int packets_max = 4;  // in one look
 constexpr int floods_max = 64;  // looks that all find more
 constexpr std::uint8_t credit_max = 64;
@@ -82,9 +82,12 @@ bool LinkEnd::trusts(LinkTrust trust, std::uint32_t uid) noexcept {
 
 const LinkKind LinkEnd::kind{
     .on_event =
-        [](LinkSlot& slot, unsigned watch, long) noexcept {
+        [](LinkSlot& slot, unsigned watch, long result) noexcept {
             Link& link = slot.state<Link>();
-            if (link.phase_ == Link::Phase::unread) return LinkEnd::look_if_read(link);
+            const bool owing = link.phase_ == Link::Phase::owing;
+            if (watch == bell_watch && (owing || link.phase_ == Link::Phase::sealing))
+                return LinkEnd::sealed(link, result);
+            if (owing) return LinkEnd::look_if_settled(link);
             switch (watch) {
                 case socket_watch: LinkEnd::read_socket(link); return;
                 case process_watch:
@@ -100,8 +103,8 @@ const LinkKind LinkEnd::kind{
     .on_timer =
         [](LinkSlot& slot) noexcept {
             Link& link = slot.state<Link>();
-            if (link.phase_ == Link::Phase::unread) {
-                LinkEnd::look_if_read(link);
+            if (link.phase_ == Link::Phase::owing) {
+                LinkEnd::look_if_settled(link);
             } else if (link.state_ == LinkState::attached) {
                 LinkEnd::attached_timer(link);
             } else {
@@ -109,7 +112,18 @@ const LinkKind LinkEnd::kind{
                 LinkEnd::lose(link, LinkState::lost);
             }
         },
-    .on_free = [](LinkSlot& slot) noexcept { slot.state<Link>().~Link(); },
+    .on_free =
+        [](LinkSlot& slot) noexcept {
+            Link& link = slot.state<Link>();
+            if (link.laden_) SlowCalls::end();
+            link.~Link();
+        },
+    .on_close =
+        [](LinkSlot& slot, unsigned watch, Fd fd) noexcept {
+            const Link& link = slot.state<Link>();
+            const bool laden = link.laden_ && watch == socket_watch;
+            LinkEnd::close_socket(slot.scheduler(), link.credentials_.uid, laden, std::move(fd));
+        },
 };
 
 Link& LinkEnd::make(LinkSlot& slot, Fd socket, const Credentials& credentials, LinkTrust trust) noexcept {
@@ -140,14 +154,29 @@ long LinkEnd::send(const Link& link, const void* data, std::size_t size,
     return sys::send_message(link.slot_->fd(socket_watch), message.header());
 }
 
-long LinkEnd::receive(const Link& link, void* data, std::size_t size, bool& descriptors) noexcept {
+long LinkEnd::receive(int socket, bool laden, void* data, std::size_t size, bool& descriptors) noexcept {
     sys::PlainMessage message(data, size);
-    const int fd = link.slot_->fd(socket_watch);
-    long got = sys::receive_message(fd, message.header());
-    // What the peer sent before it closed on us is still there behind the reset.
-    if (got == -ECONNRESET) got = sys::receive_message(fd, message.header());
+    const auto once = [&](auto call) {
+        const long got = call(socket, message.header());
+        // What the peer sent before it closed on us is still there behind the reset.
+        return got == -ECONNRESET ? call(socket, message.header()) : got;
+    };
+    long got = 1;
+    descriptors = false;
+    if (laden) {
+        got = once(sys::peek_message);
+        descriptors = message.descriptors_cut();
+    }
+    if (got <= 0 || descriptors) return got;
+    got = once(sys::receive_message);
     descriptors = message.descriptors_cut();
     return got;
+}
+
+void LinkEnd::close_socket(Scheduler& scheduler, std::uint32_t uid, bool laden, Fd socket) noexcept {
+    if (!laden || SlowCalls::close(uid, std::move(socket))) return;
+    if (scheduler.links().may_report(scheduler.now()))
+        report({.code = Errc::overflow, .operation = "a stranger's socket, which stays open", .a = uid});
 }
 
 void LinkEnd::note(const Link& link, Note::Kind what) noexcept {
@@ -166,7 +195,7 @@ void LinkEnd::read_socket(Link& link) noexcept {
     std::byte packet[sizeof(Hello)];
     while (!slot.closing() && link.server_ != nullptr && link.state_ == LinkState::attaching) {
         bool descriptors = false;
-        const long got = receive(link, packet, sizeof(packet), descriptors);
+        const long got = receive(slot.fd(socket_watch), link.laden_, packet, sizeof(packet), descriptors);
         if (got == -EAGAIN) {
             watch_socket(link);
             return;
@@ -195,7 +224,8 @@ void LinkEnd::read_packets(Link& link) noexcept {
     std::byte packet[sizeof(Note) + 1];  // what is longer is cut, and so it is no note
     for (int i = 0; i < packets_max && more; ++i) {
         bool descriptors = false;
-        const long got = receive(link, packet, sizeof(packet), descriptors);
+        const long got =
+            receive(link.slot_->fd(socket_watch), link.laden_, packet, sizeof(packet), descriptors);
         more = got != -EAGAIN;
         if (!more) break;
         if (got <= 0) {
@@ -307,7 +337,7 @@ void LinkEnd::lose(Link& link, LinkState state) noexcept {
     }
     if (phase != Link::Phase::attached) no_more_pending(link);
     if (phase != Link::Phase::hello) signal(link);
-    if (phase != Link::Phase::attached && link.phase_ != Link::Phase::unread) close(link);
+    if (phase != Link::Phase::attached && link.phase_ != Link::Phase::owing) close(link);
 }
 
 int LinkEnd::unread_bytes(const Link& link) noexcept {
@@ -315,9 +345,10 @@ int LinkEnd::unread_bytes(const Link& link) noexcept {
     return ::ioctl(link.slot_->fd(socket_watch), TIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
-void LinkEnd::look_if_read(Link& link) noexcept {
-    if (unread_bytes(link) == 0) return close(link);
-    if (!link.slot_->timer_armed()) link.slot_->arm_timer(unread_pause);
+void LinkEnd::look_if_settled(Link& link) noexcept {
+    const bool sealing = link.slot_->watching(bell_watch);
+    if (!sealing && unread_bytes(link) == 0) return close(link);
+    if (!link.slot_->timer_armed()) link.slot_->arm_timer(owing_pause);
 }
 
 void LinkEnd::close(Link& link) noexcept {
@@ -327,11 +358,13 @@ void LinkEnd::close(Link& link) noexcept {
     if (before == LinkState::attached) note(link, Note::Kind::goodbye);
     ServerState* const server = server_of(link);
     // Descriptors in an answer that nobody reads count as ours, and their number is limited for all of our user's
-    // processes together. So whoever has not read its answer keeps its place until it has, or has closed the socket.
-    const bool unread =
-        server != nullptr && !link.trusted_ && link.phase_ == Link::Phase::granted && unread_bytes(link) > 0;
+    // processes together. So whoever has not read its answer keeps its place until it has, or has closed the socket. And
+    // who makes its sealing last keeps its place as long, or it could have more of them under way than it has places.
+    const bool owing = server != nullptr && !link.trusted_ &&
+                       ((link.phase_ == Link::Phase::granted && unread_bytes(link) > 0) ||
+                        (link.phase_ == Link::Phase::sealing && slot.watching(bell_watch)));
     if (server != nullptr && before == LinkState::attaching) no_more_pending(link);
-    if (server != nullptr && !unread) {
+    if (server != nullptr && !owing) {
         Link** place = &server->first;
         while (*place != &link) place = &(*place)->next_;
         *place = link.next_;
@@ -347,9 +380,9 @@ void LinkEnd::close(Link& link) noexcept {
     Fd(std::exchange(link.bell_out_, -1)).close();
     // The peer hears of it now and not when the operations have ended.
     ::shutdown(slot.fd(socket_watch), SHUT_RDWR);
-    if (unread) {
-        link.phase_ = Link::Phase::unread;
-        slot.arm_timer(unread_first);
+    if (owing) {
+        link.phase_ = Link::Phase::owing;
+        slot.arm_timer(owing_first);
         return;
     }
     slot.close();

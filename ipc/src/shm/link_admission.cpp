@@ -4,12 +4,15 @@
 // says nothing makes room for others. What a client then says is link_handshake.cpp's.
 #include "shm/link_end.hpp"
 
+#include "names/bound_name.hpp"
+#include "shm/slow_calls.hpp"
 #include "sys/calls.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace weir::ipc {
 namespace {
@@ -42,7 +45,16 @@ const LinkKind LinkEnd::server_kind{
     .on_event = [](LinkSlot& slot, unsigned,
                    long) noexcept { LinkEnd::accept_some(slot.state<ServerState>()); },
     .on_timer = [](LinkSlot& slot) noexcept { LinkEnd::accept_some(slot.state<ServerState>()); },
-    .on_free = nullptr,
+    .on_free =
+        [](LinkSlot& slot) noexcept {
+            if (slot.state<ServerState>().strangers) SlowCalls::end();
+        },
+    // What has not been taken yet is closed with it.
+    .on_close =
+        [](LinkSlot& slot, unsigned, Fd fd) noexcept {
+            const bool laden = slot.state<ServerState>().strangers && lets_descriptors_in(fd.get());
+            LinkEnd::close_socket(slot.scheduler(), ::geteuid(), laden, std::move(fd));
+        },
 };
 
 bool LinkEnd::admits(const LinkAdmission& admission, int socket, const Credentials& client) noexcept {
@@ -91,9 +103,10 @@ bool LinkEnd::room_for(ServerState& server, const Credentials& client) noexcept 
 }
 
 // There is no slot for it. Whoever only asks needs none, if the question is here already; else it is asked again.
-void LinkEnd::refuse(ServerState& server, int socket) noexcept {
+void LinkEnd::refuse(ServerState& server, int socket, bool laden) noexcept {
     Hello hello{};  // read in any case, or closing would be a reset
-    const long got = sys::receive(socket, &hello, sizeof(hello));
+    bool descriptors = false;
+    const long got = receive(socket, laden, &hello, sizeof(hello), descriptors);
     if (got == 0) return;  // gone again: it only looked who is there
     if (got == sizeof(hello) && hello.magic == protocol_magic && hello.protocol == protocol_version &&
         hello.request == Request::stat) {
@@ -109,25 +122,31 @@ void LinkEnd::refuse(ServerState& server, int socket) noexcept {
 
 bool LinkEnd::take_connection(ServerState& server, Fd socket) noexcept {
     ucred peer{};
-    if (const long known = sys::peer_credentials(socket.get(), peer); known < 0) {
+    const long known = sys::peer_credentials(socket.get(), peer);
+    const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
+    const bool trusted = known == 0 && trusts(server.trust, client.uid);
+    const bool laden = server.strangers && !trusted && lets_descriptors_in(socket.get());
+    Scheduler& scheduler = server.slot.scheduler();
+    if (known < 0) {
         report_client(server,
                       Error::from_errno("a client to be admitted, who it is", static_cast<int>(-known)));
+        close_socket(scheduler, client.uid, laden, std::move(socket));
         return true;
     }
-    const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
-    const bool trusted = trusts(server.trust, client.uid);
     if (!trusted && !(in_time(server, client) && room_for(server, client))) {
         // Without an answer: whoever is hung up on comes again.
         ++server.refused;
         ++server.over_cap;
+        close_socket(scheduler, client.uid, laden, std::move(socket));
         return true;
     }
-    LinkTable& table = server.slot.scheduler().links();
+    LinkTable& table = scheduler.links();
     LinkSlot* const slot = table.take(kind);
     if (slot != nullptr) {
-        admit(server, *slot, std::move(socket), client);
-    } else if (!table.closing()) {
-        refuse(server, socket.get());
+        admit(server, *slot, std::move(socket), client, laden);
+    } else {
+        if (!table.closing()) refuse(server, socket.get(), laden);
+        close_socket(scheduler, client.uid, laden, std::move(socket));
     }
     return trusted;
 }
@@ -137,6 +156,12 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
     LinkSlot& own = server.slot;
     LinkTable& table = own.scheduler().links();
     for (int i = 0; i < connections_max; ++i) {
+        if (server.strangers && SlowCalls::crowded()) {
+            report_client(server, {.code = Errc::overflow,
+                                   .operation = "clients to be admitted, whose sockets take long to close"});
+            own.arm_timer(files_pause);
+            return;
+        }
         const bool crowded = server.pending >= server.pending_max;
         // Nobody is dropped for a client that is not there.
         const bool awaited = sys::poll_now(own.fd(socket_watch), POLLIN) > 0;
@@ -166,8 +191,11 @@ void LinkEnd::accept_some(ServerState& server) noexcept {
     own.arm_timer(slot_pause);
 }
 
-void LinkEnd::admit(ServerState& server, LinkSlot& slot, Fd socket, const Credentials& credentials) noexcept {
+void LinkEnd::admit(ServerState& server, LinkSlot& slot, Fd socket, const Credentials& credentials,
+                    bool laden) noexcept {
     Link& link = make(slot, std::move(socket), credentials, server.trust);
+    link.laden_ = laden;
+    if (laden) SlowCalls::share();
     link.server_ = &server;
     link.next_ = server.first;
     link.terms_ = server.terms;

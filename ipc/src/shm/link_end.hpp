@@ -48,6 +48,7 @@ struct ServerState {
     std::int32_t violator_pid = 0;
     std::uint32_t violator_uid = 0;
     LinkTrust trust = LinkTrust::same_user;
+    bool strangers = false;  // can come: SlowCalls is there
     // Of users that are not trusted, those that came last.
     static constexpr std::size_t users_max = 3;
     std::array<std::uint32_t, users_max> users{};
@@ -68,9 +69,11 @@ public:
     static long watch_process(Link& link) noexcept;
     static long send(const Link& link, const void* data, std::size_t size,
                      std::span<const int> descriptors = {}) noexcept;
-    /// One packet without room for descriptors: its size, 0 at the end, or the negative errno.
-    /// `descriptors` says whether any came along; the kernel dropped them.
-    static long receive(const Link& link, void* data, std::size_t size, bool& descriptors) noexcept;
+    /// One packet without room for descriptors: its size, 0 at the end, or the negative errno. `descriptors` says whether
+    /// any came along. The kernel dropped them; from a socket that is `laden` such a packet is not taken, but stays.
+    static long receive(int socket, bool laden, void* data, std::size_t size, bool& descriptors) noexcept;
+    /// Closes the socket of a peer, in this thread if it cannot take long.
+    static void close_socket(Scheduler& scheduler, std::uint32_t uid, bool laden, Fd socket) noexcept;
     static void note(const Link& link, Note::Kind what) noexcept;
     static ServerState* server_of(const Link& link) noexcept {
         return static_cast<ServerState*>(link.server_);
@@ -85,8 +88,9 @@ public:
     static void close(Link& link) noexcept;
     /// How many bytes of what we sent the peer has not read, and not thrown away.
     static int unread_bytes(const Link& link) noexcept;
-    /// Closes the link of a client that was gone before it had read its answer, if it has now, or looks again later.
-    static void look_if_read(Link& link) noexcept;
+    /// Closes the link of a client that was gone before it had read its answer, or before its region was sealed, if that is
+    /// so now, or looks again later.
+    static void look_if_settled(Link& link) noexcept;
     static void read_socket(Link& link) noexcept;
     /// Of a peer that is dead.
     static void read_to_end(Link& link) noexcept;
@@ -113,9 +117,9 @@ public:
     static void accept_some(ServerState& server) noexcept;
     /// False: not another one just now, since the handshakes of users that are not trusted are spread over time.
     static bool take_connection(ServerState& server, Fd socket) noexcept;
-    static void admit(ServerState& server, LinkSlot& slot, Fd socket,
-                      const Credentials& credentials) noexcept;
-    static void refuse(ServerState& server, int socket) noexcept;
+    static void admit(ServerState& server, LinkSlot& slot, Fd socket, const Credentials& credentials,
+                      bool laden) noexcept;
+    static void refuse(ServerState& server, int socket, bool laden) noexcept;
     static bool drop_one_silent(ServerState& server, std::int64_t uid = -1) noexcept;
     /// Whether such a user may begin another handshake already.
     static bool in_time(ServerState& server, const Credentials& client) noexcept;
@@ -130,6 +134,13 @@ public:
     static void on_hello(Link& link, const Hello& hello) noexcept;
     static void grant(Link& link) noexcept;
     static Result<void> hand_over(Link& link, const LinkGrant& given) noexcept;
+    /// The client has mapped its region: nobody gets write access to it any more. What was changed before is found now.
+    static void seal(Link& link) noexcept;
+    /// In another thread, one for each user at a time.
+    static void seal_elsewhere(Link& link) noexcept;
+    static void seal_next(ServerState& server, std::uint32_t uid) noexcept;
+    /// That thread has answered.
+    static void sealed(Link& link, long result) noexcept;
     static void attach(Link& link) noexcept;
     static void deny(Link& link) noexcept;
     static void answer_no(const Link& link, Verdict verdict, std::uint64_t a, std::uint64_t b) noexcept;

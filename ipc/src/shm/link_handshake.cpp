@@ -4,11 +4,13 @@
 // packet that arrives is answered on the spot.
 #include "shm/link_end.hpp"
 
+#include "shm/slow_calls.hpp"
 #include "sys/calls.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -106,7 +108,12 @@ void LinkEnd::on_server_packet(Link& link, const std::byte* packet, std::size_t 
             violate(link, LinkViolation::packet);
             return;
         }
-        attach(link);
+        seal(link);
+        return;
+    }
+    // Before it is attached it has nothing to say.
+    if (link.phase_ == Link::Phase::sealing) {
+        violate(link, LinkViolation::packet);
         return;
     }
     Hello hello{};
@@ -157,8 +164,8 @@ void LinkEnd::on_hello(Link& link, const Hello& hello) noexcept {
 void LinkEnd::sweep(ServerState& server) noexcept {
     for (Link* link = server.first; link != nullptr;) {
         Link* const next = link->next_;
-        if (link->phase_ == Link::Phase::unread) {
-            look_if_read(*link);
+        if (link->phase_ == Link::Phase::owing) {
+            look_if_settled(*link);
         } else if (link->phase_ != Link::Phase::hello) {
             const int process = link->slot_->fd(process_watch);
             const bool dead = process >= 0 && sys::poll_now(process, POLLIN) > 0;
@@ -235,13 +242,74 @@ Result<void> LinkEnd::hand_over(Link& link, const LinkGrant& given) noexcept {
     return {};
 }
 
+void LinkEnd::seal(Link& link) noexcept {
+    const ServerState& server = *server_of(link);
+    if (link.trusted_ || !server.strangers) {
+        if (link.pending_.seal()) return attach(link);
+        return violate(link, LinkViolation::region);
+    }
+    link.phase_ = Link::Phase::sealing;
+    for (const Link* other = server.first; other != nullptr; other = other->next_) {
+        // Its turn comes in seal_next(). Who makes one of its calls last has no more of them than this one.
+        if (other->credentials_.uid == link.credentials_.uid && other->slot_->watching(bell_watch) &&
+            !other->trusted_)
+            return;
+    }
+    seal_elsewhere(link);
+}
+
+void LinkEnd::seal_elsewhere(Link& link) noexcept {
+    constexpr const char* operation = "a client to be admitted, sealing its region";
+    LinkSlot& slot = *link.slot_;
+    Fd heard = new_bell();
+    Fd done(heard ? ::fcntl(heard.get(), F_DUPFD_CLOEXEC, 0) : -1);
+    Fd region(done ? ::fcntl(link.pending_.fd(), F_DUPFD_CLOEXEC, 0) : -1);
+    std::optional<Error> wrong;
+    if (!region) {
+        wrong = Error::from_errno(operation, errno);
+    } else if (!SlowCalls::seal(link.credentials_.uid, std::move(region), link.pending_.size(),
+                                std::move(done))) {
+        wrong = Error{.code = Errc::overflow, .operation = operation};
+    } else {
+        slot.set_fd(bell_watch, std::move(heard));
+        const long watched = slot.watch_counter(bell_watch);
+        if (watched < 0) wrong = Error::from_errno(operation, static_cast<int>(-watched));
+    }
+    if (!wrong) return;
+    report_client(*server_of(link), *wrong);
+    turn_away(link, *wrong);
+}
+
+void LinkEnd::seal_next(ServerState& server, std::uint32_t uid) noexcept {
+    for (Link* link = server.first; link != nullptr;) {
+        Link* const next = link->next_;
+        const bool waits = link->phase_ == Link::Phase::sealing && !link->slot_->watching(bell_watch);
+        if (waits && link->credentials_.uid == uid) {
+            seal_elsewhere(*link);
+            if (link->slot_->watching(bell_watch)) return;
+        }
+        link = next;
+    }
+}
+
+void LinkEnd::sealed(Link& link, long result) noexcept {
+    const auto verdict = static_cast<SlowCalls::Verdict>(link.slot_->counter());
+    ServerState& server = *server_of(link);
+    const std::uint32_t uid = link.credentials_.uid;
+    if (link.phase_ == Link::Phase::owing) {
+        look_if_settled(link);
+    } else if (result < 0) {
+        lose(link, LinkState::lost);
+    } else if (verdict == SlowCalls::Verdict::sealed) {
+        attach(link);
+    } else {
+        violate(link, LinkViolation::region);
+    }
+    seal_next(server, uid);
+}
+
 void LinkEnd::attach(Link& link) noexcept {
     ServerState& server = *server_of(link);
-    // From here on nobody can get write access any more; what was changed before is found now.
-    if (!link.pending_.seal()) {
-        violate(link, LinkViolation::region);
-        return;
-    }
     auto mapping = link.pending_.map_read_only();
     if (!mapping) {
         report_client(server, mapping.error());

@@ -5,18 +5,29 @@
 #include "shm/link_end.hpp"
 
 #include "names/bound_name.hpp"
+#include "shm/slow_calls.hpp"
 #include "sys/calls.hpp"
 #include "weir/core/report.hpp"
 
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace weir::ipc {
 namespace {
 
 constexpr int backlog = 16;
+
+// Whether somebody who is not trusted can open the name. Root always can, and is not meant.
+bool strangers_can_come(const LinkServerOptions& options) noexcept {
+    if (options.trust == LinkTrust::everyone) return false;
+    const std::uint32_t us = ::geteuid();
+    constexpr mode_t others = S_IWGRP | S_IWOTH;
+    return (options.mode & others) != 0 || (options.owner >= 0 && options.owner != us) ||
+           !LinkEnd::trusts(options.trust, us);
+}
 
 }  // namespace
 
@@ -103,6 +114,15 @@ Result<LinkServer> LinkServer::create(Scheduler& scheduler, const Name& name, co
     state.links_per_user = options.links_per_user;
     state.pending_per_user = options.pending_per_user;
     state.pending_max = options.pending_max;
+    // Where time is simulated all peers are in this process, and no deadline waits for another thread.
+    if (scheduler.backend().clock() == nullptr && strangers_can_come(options)) {
+        const auto begun = SlowCalls::begin();
+        if (!begun) {
+            slot->close();
+            return failure(begun.error());
+        }
+        state.strangers = true;
+    }
     auto bound =
         bind_name(server.path_,
                   {.mode = options.mode, .owner = options.owner, .group = options.group, .backlog = backlog});

@@ -132,7 +132,8 @@ void LinkTable::free_those_that_ended(LinkTable& table) noexcept {
                 DescriptorEntry& entry = table.entry_of(*slot, watch);
                 if (entry.fd < 0) continue;
                 table.scheduler_->backend().forget(entry);
-                Fd(std::exchange(entry.fd, -1)).close();
+                Fd fd(std::exchange(entry.fd, -1));
+                if (slot->kind_->on_close != nullptr) slot->kind_->on_close(*slot, watch, std::move(fd));
             }
             if (slot->kind_->on_free != nullptr) slot->kind_->on_free(*slot);
             slot->kind_ = nullptr;

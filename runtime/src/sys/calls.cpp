@@ -82,13 +82,19 @@ long send_message(int fd, const msghdr& header) noexcept {
         return ::sendmsg(fd, &copy, MSG_DONTWAIT | MSG_NOSIGNAL);
     });
 }
-long receive_message(int fd, msghdr& header) noexcept {
-    return attempt(Call::receive, fd, header.msg_iov->iov_len, [&header, fd](std::size_t allowed) {
+static long receive_with(int fd, msghdr& header, int flags) noexcept {
+    return attempt(Call::receive, fd, header.msg_iov->iov_len, [&header, fd, flags](std::size_t allowed) {
         const std::size_t size = std::exchange(header.msg_iov->iov_len, allowed);
-        const ssize_t result = ::recvmsg(fd, &header, receive_message_flags);
+        const ssize_t result = ::recvmsg(fd, &header, flags);
         header.msg_iov->iov_len = size;
         return result;
     });
+}
+long receive_message(int fd, msghdr& header) noexcept {
+    return receive_with(fd, header, receive_message_flags);
+}
+long peek_message(int fd, msghdr& header) noexcept {
+    return receive_with(fd, header, receive_message_flags | MSG_PEEK);
 }
 // Never with a deadline: its time would have to be 64-bit on every architecture, and a try has none.
 long queue_receive(int fd, void* data, std::size_t size, std::uint32_t& priority) noexcept {

@@ -40,6 +40,9 @@ struct LinkKind {
     void (*on_timer)(LinkSlot& slot) noexcept;
     /// The slot is about to be free, its descriptors are closed: destroys the state. May be null.
     void (*on_free)(LinkSlot& slot) noexcept;
+    /// Takes over the descriptor of a watch of a slot that was closed; nothing waits for it any more, and the state is still
+    /// there. For those whose close(2) may take long. Null: they are closed on the spot.
+    void (*on_close)(LinkSlot& slot, unsigned watch, Fd fd) noexcept = nullptr;
 };
 
 class LinkSlot : private Timer {

@@ -104,8 +104,8 @@ public:
     /// Chooses and starts the backend; run() does it with the defaults if nobody did. Starting twice does nothing.
     /// Errors: unsupported or denied (a backend by name), invalid ($WEIR_BACKEND, Budget::timer_slots), no_frame
     /// (Budget::frame_classes want more than Budget::frame_bytes), too_large (one of them is), no_files, no_memory, and
-    /// for $WEIR_BUDGET those of opening a file, wrong_kind and mismatch. From here on nothing is allocated. Sets
-    /// SIGPIPE to be ignored if it was at its default, so that a lost peer is an error value.
+    /// for $WEIR_BUDGET those of opening a file, wrong_kind and mismatch. From here on nothing is allocated, but for
+    /// threads. Sets SIGPIPE to be ignored if it was at its default, so that a lost peer is an error value.
     Result<void> start(const StartOptions& options = {}) noexcept;
     [[nodiscard]] bool started() const noexcept { return backend_ != nullptr; }
 

@@ -85,5 +85,8 @@ private:
 inline constexpr int receive_message_flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC;
 long send_message(int fd, const msghdr& header) noexcept;
 long receive_message(int fd, msghdr& header) noexcept;
+/// The same, but the message stays there. Without room for its descriptors it still tells whether it has any, and drops
+/// none: each stays open with the message.
+long peek_message(int fd, msghdr& header) noexcept;
 
 }  // namespace weir::sys

@@ -170,8 +170,9 @@ private:
     explicit Link(LinkSlot& slot) noexcept : slot_(&slot) {}
     ~Link() = default;
 
-    // The last one is of a client that is gone for its owner, and has left our descriptors unread.
-    enum class Phase : std::uint8_t { hello, granted, attached, unread };
+    // While it is sealing, a stranger's region is another thread's matter. The last one is of a client that is gone for its
+    // owner, and has left our descriptors unread, or its region in that thread.
+    enum class Phase : std::uint8_t { hello, granted, sealing, attached, owing };
 
     static constexpr std::int64_t ring_interval_ns = 100'000;
     static constexpr std::uint32_t rings_at_once = 64;
@@ -210,6 +211,7 @@ private:
     LinkState state_ = LinkState::attaching;
     Phase phase_ = Phase::hello;
     bool trusted_ = false;
+    bool laden_ = false;  // the kernel lets a stranger's descriptors into the socket
 };
 
 /// Who is let in, of those that can write to the name's path. Without lists and policy everybody is.
@@ -254,7 +256,8 @@ public:
 
     /// Binds `name` and admits from now on, while the scheduler runs. `hooks` outlives the server. Errors: in_use (the
     /// holder's pid in Error::a), no_link, denied, not_found (no runtime directory), too_large (path), no_files,
-    /// no_memory. What a killed server left is taken over.
+    /// no_memory. What a killed server left is taken over. Where others than our own user can come that are not trusted, the
+    /// process has two threads from here on until the last such server is closed: see docs/shm.md.
     static Result<LinkServer> create(Scheduler& scheduler, const Name& name, const LinkTerms& terms,
                                      const LinkHooks& hooks, void* owner,
                                      const LinkServerOptions& options = {}) noexcept;
