@@ -2,6 +2,7 @@
 #include <weir/sys/message.hpp>
 
 #include "bound_socket.hpp"
+#include "sys/calls.hpp"
 #include "support/child.hpp"
 #include "support/cut_descriptors.hpp"
 #include "support/skip.hpp"
@@ -93,7 +94,7 @@ TEST_CASE("no descriptors get in at either end of a connection, unless it is ask
     const Fd accepted(::accept4(server.fd(), nullptr, nullptr, SOCK_CLOEXEC));
     CHECK(sent(client) == -EPERM);
     CHECK(sent(accepted) == -EPERM);
-    ipc::let_descriptors_in(client.get(), true);
+    sys::let_descriptors_in(client.get(), true);
     CHECK(sent(accepted) == 1);
 }
 

@@ -18,14 +18,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <tuple>
 #include <unistd.h>
 
 namespace weir::ipc {
 namespace {
 
 constexpr const char* operation = "serving a name";
-constexpr int pass_rights_option = 83;  // SO_PASSRIGHTS, Linux 6.16
 
 static_assert(sizeof(sockaddr_un{}.sun_path) == RuntimePath::size_max + 1);
 
@@ -33,7 +31,7 @@ static_assert(sizeof(sockaddr_un{}.sun_path) == RuntimePath::size_max + 1);
 // lingers waits for as long as its owner chose. Who is accepted inherits this from the listener.
 Fd new_socket(int type) noexcept {
     Fd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (fd) let_descriptors_in(fd.get(), false);
+    if (fd) sys::let_descriptors_in(fd.get(), false);
     return fd;
 }
 
@@ -83,18 +81,6 @@ Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& opt
         return failure(listener.error());
     }
     return BoundName{std::move(*lock), std::move(*listener)};
-}
-
-void let_descriptors_in(int socket, bool let) noexcept {
-    const int value = let ? 1 : 0;
-    // An older kernel lets everything in.
-    std::ignore = ::setsockopt(socket, SOL_SOCKET, pass_rights_option, &value, sizeof(value));
-}
-
-bool lets_descriptors_in(int socket) noexcept {
-    int value = 1;
-    socklen_t size = sizeof(value);
-    return ::getsockopt(socket, SOL_SOCKET, pass_rights_option, &value, &size) < 0 || value != 0;
 }
 
 void remove_name(const RuntimePath& path) noexcept {

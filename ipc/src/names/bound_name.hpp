@@ -33,12 +33,6 @@ Result<BoundName> bind_name(const RuntimePath& path, const BoundNameOptions& opt
 /// Removes path and lock; the lock itself goes with its descriptor.
 void remove_name(const RuntimePath& path) noexcept;
 
-/// Whether a peer's descriptors get into a socket's queue: if not, its send fails with EPERM. Without effect before
-/// Linux 6.16, where all get in.
-void let_descriptors_in(int socket, bool let) noexcept;
-/// Whether they do.
-bool lets_descriptors_in(int socket) noexcept;
-
 /// Connects to `path`, non-blocking: the socket, which lets no descriptors in, or the negative errno in `status`.
 Fd connect_to_name(const RuntimePath& path, long& status, int type = SOCK_SEQPACKET) noexcept;
 

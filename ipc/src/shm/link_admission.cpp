@@ -52,7 +52,7 @@ const LinkKind LinkEnd::server_kind{
     // What has not been taken yet is closed with it.
     .on_close =
         [](LinkSlot& slot, unsigned, Fd fd) noexcept {
-            const bool laden = slot.state<ServerState>().strangers && lets_descriptors_in(fd.get());
+            const bool laden = slot.state<ServerState>().strangers && sys::lets_descriptors_in(fd.get());
             LinkEnd::close_socket(slot.scheduler(), ::geteuid(), laden, std::move(fd));
         },
 };
@@ -125,7 +125,7 @@ bool LinkEnd::take_connection(ServerState& server, Fd socket) noexcept {
     const long known = sys::peer_credentials(socket.get(), peer);
     const Credentials client{.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};
     const bool trusted = known == 0 && trusts(server.trust, client.uid);
-    const bool laden = server.strangers && !trusted && lets_descriptors_in(socket.get());
+    const bool laden = server.strangers && !trusted && sys::lets_descriptors_in(socket.get());
     Scheduler& scheduler = server.slot.scheduler();
     if (known < 0) {
         report_client(server,

@@ -84,7 +84,7 @@ void LinkEnd::on_client_packet(Link& link) noexcept {
             lose(link, LinkState::lost);
             return;
         }
-        if (answers) let_descriptors_in(fd, false);
+        if (answers) sys::let_descriptors_in(fd, false);
         std::array<Fd, answer_descriptors> descriptors;
         const std::size_t count = answers ? message.take(descriptors) : 0;
         const auto size = static_cast<std::size_t>(got);
@@ -260,7 +260,7 @@ void OpenLink::Wait::try_once() noexcept {
         return;
     }
     // Until the answer is there.
-    let_descriptors_in(socket.get(), true);
+    sys::let_descriptors_in(socket.get(), true);
     LinkTable& table = scheduler_->links();
     LinkSlot* const slot = table.take(LinkEnd::kind);
     if (slot == nullptr) {

@@ -98,7 +98,7 @@ long attempt_receive(const Operation& operation) noexcept {
     const long result = sys::receive(entry.fd, operation.data, operation.size);
     if (result == -EAGAIN && entry.note == told_of::bytes && !entry.asked) {
         entry.asked = true;
-        entry.drains = sys::keeps_descriptors_out(entry.fd);
+        entry.drains = !sys::lets_descriptors_in(entry.fd);
     }
     return result;
 }

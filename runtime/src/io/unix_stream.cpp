@@ -4,7 +4,6 @@
 #include "sys/calls.hpp"
 
 #include <cerrno>
-#include <tuple>
 
 namespace weir {
 namespace {
@@ -58,8 +57,7 @@ Result<void> UnixListenerSocket::listen_at(std::string_view path, int type,
     if (!fd) return failure(Error::from_errno(operation, errno));
     const PathOptions made{.mode = options.mode, .owner = options.owner, .group = options.group};
     WEIR_TRY(ServedPath served, ServedPath::bind(fd.get(), path, made, operation));
-    // An older kernel lets everything in.
-    if (!options.descriptors) std::ignore = sys::keep_descriptors_out(fd.get());
+    if (!options.descriptors) sys::let_descriptors_in(fd.get(), false);
     if (::listen(fd.get(), options.backlog) < 0) return failure(Error::from_errno(operation, errno));
     static_cast<Handle&>(*this) = Handle(std::move(fd));
     path_ = std::move(served);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <tuple>
 #include <utility>
 
 namespace weir::sys {
@@ -176,14 +177,14 @@ bool is_message_queue(int fd) noexcept {
     return ::mq_getattr(fd, &attributes) == 0;
 }
 
-long keep_descriptors_out(int fd) noexcept {
-    const int no = 0;
-    return ::setsockopt(fd, SOL_SOCKET, pass_rights_option, &no, sizeof(no)) < 0 ? -errno : 0;
+void let_descriptors_in(int fd, bool let) noexcept {
+    const int value = let ? 1 : 0;
+    std::ignore = ::setsockopt(fd, SOL_SOCKET, pass_rights_option, &value, sizeof(value));
 }
-bool keeps_descriptors_out(int fd) noexcept {
-    int passed = 1;
-    socklen_t size = sizeof(passed);
-    return ::getsockopt(fd, SOL_SOCKET, pass_rights_option, &passed, &size) == 0 && passed == 0;
+bool lets_descriptors_in(int fd) noexcept {
+    int value = 1;
+    socklen_t size = sizeof(value);
+    return ::getsockopt(fd, SOL_SOCKET, pass_rights_option, &value, &size) < 0 || value != 0;
 }
 
 bool has_faults() noexcept {

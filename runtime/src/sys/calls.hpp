@@ -41,11 +41,11 @@ bool pollable(int fd) noexcept;
 /// Whether `fd` is a POSIX message queue.
 bool is_message_queue(int fd) noexcept;
 
-/// Takes no more descriptors from the peers of a unix socket, nor of those that it accepts: who sends some gets EPERM. 0,
-/// or the negative errno: before Linux 6.16 the kernel cannot.
-long keep_descriptors_out(int fd) noexcept;
-/// Whether that is so.
-bool keeps_descriptors_out(int fd) noexcept;
+/// Whether a peer's descriptors get into the queue of a unix socket, and of those that it accepts from then on: if not, its
+/// send fails with EPERM. Without effect before Linux 6.16, where all get in.
+void let_descriptors_in(int fd, bool let) noexcept;
+/// Whether they do.
+bool lets_descriptors_in(int fd) noexcept;
 
 /// Faults are installed in this thread: a call may do less than the kernel would.
 bool has_faults() noexcept;
