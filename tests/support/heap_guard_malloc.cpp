@@ -2,11 +2,17 @@
 //
 // Takes the place of glibc's allocation functions for the whole program and hands on to the names that glibc keeps for
 // exactly this. operator new calls malloc, and strdup, getline and the like do so through the same symbol.
+//
+// pthread_create allocates for the thread's own storage, which is allowed.
+#include "heap_guard.hpp"
 #include "heap_guard_check.hpp"
 
 #include <bit>
 #include <cerrno>
 #include <cstddef>
+
+#include <dlfcn.h>
+#include <pthread.h>
 
 using weir::test::heap_guard::check;
 
@@ -60,6 +66,14 @@ int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
     }
     *block = memory;
     return 0;
+}
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
+                   void* argument) {
+    const weir::test::HeapPermit permit;
+    using Create = decltype(&pthread_create);
+    static const auto real = reinterpret_cast<Create>(::dlsym(RTLD_NEXT, "pthread_create"));
+    return real(thread, attributes, body, argument);
 }
 
 }  // extern "C"

@@ -10,6 +10,8 @@
 #include <memory>
 #include <thread>
 
+#include <pthread.h>
+
 using weir::test::HeapGuard;
 using weir::test::HeapPermit;
 
@@ -128,4 +130,23 @@ TEST_CASE("the guard of one thread leaves other threads alone") {
         return 0;
     });
     CHECK(end.exit_status == 0);
+}
+
+TEST_CASE("a thread may be started while the guard is armed, and is not armed itself") {
+    pthread_t thread{};
+    int created = -1;
+    {
+        const HeapGuard guard;
+        created = ::pthread_create(
+            &thread, nullptr,
+            [](void*) -> void* {
+                void* const block = std::malloc(24);
+                keep(block);
+                std::free(block);
+                return nullptr;
+            },
+            nullptr);
+    }
+    REQUIRE(created == 0);
+    REQUIRE(::pthread_join(thread, nullptr) == 0);
 }
