@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A lane is a thread with a few places for requests. A place goes round: free, being filled, waiting, under way, free
-// again; each step is one store, so a server's thread never waits for one of these, which may have no real-time priority.
-// The mutex is for beginning and ending alone.
+// Requests lie in places, which go round: free, being filled, waiting, under way, free again. Each step of a server's
+// thread is one exchange or store, so it never waits for one of these, which may have no real-time priority. What they
+// have to agree on between them is under a mutex of their own; another one is for beginning and ending.
 //
-// A thread that is held when the last server goes is still there when the next one comes, and is its lane's again. So
-// there are never more than one for each lane, however long it is held.
+// A thread that is held when the last server goes is still there when the next one comes. So there are never more than
+// two, however long they are held.
 #include "shm/slow_calls.hpp"
 
 #include "core/thread_mutex.hpp"
@@ -19,6 +19,7 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -30,18 +31,17 @@
 namespace weir::ipc {
 namespace {
 
-constexpr std::size_t lanes_count = 2;
-constexpr std::size_t places_count = 32;
+constexpr std::size_t threads_count = 2;
+constexpr std::size_t places_count = 64;
 // The others are for links that end: connections can be left where they are.
-constexpr std::size_t places_for_connections = 16;
+constexpr std::size_t places_for_connections = 32;
 constexpr std::size_t stack_bytes = 32 * 1024;
 constexpr std::size_t descriptors_max = 253;  // in one packet, by the kernel
 
 struct Request {
     enum class State : std::uint32_t { free, filling, waiting, running };
     std::atomic<State> state{State::free};
-    // Read by others that look for a lane; what they read may be old, which costs no more than a worse choice.
-    std::atomic<std::uint32_t> uid{0};
+    std::uint32_t uid = 0;
     // Plain numbers, since what lies here is not destroyed when the process ends: its threads may still be held.
     int socket = -1;  // to be closed, or none
     int region = -1;  // to be sealed
@@ -49,19 +49,22 @@ struct Request {
     std::size_t region_size = 0;
 };
 
-struct Lane {
-    std::array<Request, places_count> requests;
-    ::sem_t work{};
-    std::size_t next = 0;  // the thread's: where it looks first
-    bool running = false;  // under the mutex
+struct Thread {
+    bool running = false;   // under beginning
+    bool busy = false;      // as the following under picking
+    std::uint32_t uid = 0;  // whose call it makes
 };
 
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): one for all servers of the process
-constinit std::array<Lane, lanes_count> lanes;
-constinit ThreadMutex mutex;      // of what follows
-constinit std::size_t users = 0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-constinit pid_t process =
-    0;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables): whose threads they are
+// NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): one of each for all servers of the process
+constinit std::array<Request, places_count> places;
+constinit std::array<Thread, threads_count> threads;
+constinit ::sem_t work{};
+constinit ThreadMutex picking;
+constinit std::size_t next_place = 0;  // where a thread looks first; under picking
+constinit ThreadMutex beginning;       // of the following
+constinit std::atomic<std::size_t> users = 0;
+constinit std::atomic<pid_t> process = 0;  // whose threads they are
+// NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 
 // --- in a thread
 
@@ -130,15 +133,38 @@ void make(Request& request) noexcept {
     [[maybe_unused]] const auto written = ::write(done.get(), &verdict, sizeof(verdict));
 }
 
-Request* next_of(Lane& lane) noexcept {
+bool busy_for(std::uint32_t uid) noexcept {
+    return std::any_of(threads.begin(), threads.end(),
+                       [uid](const Thread& each) { return each.busy && each.uid == uid; });
+}
+
+// What waits, of users for whom no thread is busy. So one user never has both. Under picking.
+Request* find_work() noexcept {
     for (std::size_t i = 0; i < places_count; ++i) {
-        Request& request = lane.requests[(lane.next + i) % places_count];
+        Request& request = places[(next_place + i) % places_count];
         // Pairs with the store of who filled it.
-        if (request.state.load(std::memory_order_acquire) != Request::State::waiting) continue;
-        lane.next = (lane.next + i + 1) % places_count;
+        if (request.state.load(std::memory_order_acquire) != Request::State::waiting || busy_for(request.uid))
+            continue;
+        next_place = (next_place + i + 1) % places_count;
         return &request;
     }
     return nullptr;
+}
+
+Request* pick(Thread& self) noexcept {
+    const ThreadGuard guard(picking);
+    self.busy = false;
+    Request* const request = find_work();
+    if (request == nullptr) return nullptr;
+    request->state.store(Request::State::running, std::memory_order_relaxed);
+    self.busy = true;
+    self.uid = request->uid;
+    return request;
+}
+
+bool has_work() noexcept {
+    const ThreadGuard guard(picking);
+    return find_work() != nullptr;
 }
 
 void be_ordinary() noexcept {
@@ -148,27 +174,31 @@ void be_ordinary() noexcept {
     if (policy == SCHED_FIFO || policy == SCHED_RR) ::sched_setscheduler(0, SCHED_OTHER, &none);
 }
 
-void* run_thread(void* lane_of_it) noexcept {
-    Lane& lane = *static_cast<Lane*>(lane_of_it);
+void* run_thread(void* thread) noexcept {
+    Thread& self = *static_cast<Thread*>(thread);
     be_ordinary();
     for (;;) {
-        while (::sem_wait(&lane.work) != 0) {}
-        while (Request* const request = next_of(lane)) {
-            request->state.store(Request::State::running, std::memory_order_relaxed);
-            make(*request);
-            // Pairs with the exchange of who fills it next.
-            request->state.store(Request::State::free, std::memory_order_release);
+        while (::sem_wait(&work) != 0) {}
+        for (;;) {
+            while (Request* const request = pick(self)) {
+                make(*request);
+                // Pairs with the exchange of who fills it next.
+                request->state.store(Request::State::free, std::memory_order_release);
+            }
+            if (users.load(std::memory_order_relaxed) > 0) break;
+            const ThreadGuard guard(beginning);
+            if (users.load(std::memory_order_relaxed) > 0) break;
+            // What was asked for just before the last one ended; the rest is for the thread that is busy for its user.
+            if (has_work()) continue;
+            self.running = false;
+            return nullptr;
         }
-        const ThreadGuard guard(mutex);
-        if (users > 0 || next_of(lane) != nullptr) continue;
-        lane.running = false;
-        return nullptr;
     }
 }
 
 // --- at the servers
 
-int start_thread(Lane& lane) noexcept {
+int start_thread(Thread& self) noexcept {
     sigset_t all;
     sigset_t before;
     ::sigfillset(&all);
@@ -179,77 +209,62 @@ int start_thread(Lane& lane) noexcept {
     const auto least = static_cast<std::size_t>(PTHREAD_STACK_MIN);
     int error = ::pthread_attr_setstacksize(&attributes, std::max(stack_bytes, least));
     pthread_t thread{};
-    if (error == 0) error = ::pthread_create(&thread, &attributes, run_thread, &lane);
+    if (error == 0) error = ::pthread_create(&thread, &attributes, run_thread, &self);
     ::pthread_attr_destroy(&attributes);
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return error;
 }
 
-// In a child that was forked the threads are not there, and what they were to do is its parent's.
+// In a child that was forked the threads are not there, what they were to do is its parent's, and a mutex that one of them
+// had is nobody's. A child that has just been forked is alone with it.
 void forget_the_parents() noexcept {
-    for (Lane& lane : lanes) {
-        for (Request& request : lane.requests)
-            request.state.store(Request::State::free, std::memory_order_relaxed);
-        lane.running = false;
-    }
+    ::new (&picking) ThreadMutex;
+    ::new (&beginning) ThreadMutex;
+    for (Request& request : places) request.state.store(Request::State::free, std::memory_order_relaxed);
+    for (Thread& thread : threads) thread = {};
     users = 0;
-    process = ::getpid();
+    process = 0;
 }
 
-std::size_t taken_places(const Lane& lane) noexcept {
-    return static_cast<std::size_t>(
-        std::count_if(lane.requests.begin(), lane.requests.end(), [](const Request& each) {
-            return each.state.load(std::memory_order_relaxed) != Request::State::free;
-        }));
-}
-
-// That of the user, if any of its calls waits or is under way, else the one that has less to do.
-Lane& lane_for(std::uint32_t uid) noexcept {
-    for (Lane& lane : lanes) {
-        for (const Request& each : lane.requests) {
-            const bool taken = each.state.load(std::memory_order_relaxed) != Request::State::free;
-            if (taken && each.uid.load(std::memory_order_relaxed) == uid) return lane;
-        }
-    }
-    return *std::min_element(lanes.begin(), lanes.end(), [](const Lane& one, const Lane& other) {
-        return taken_places(one) < taken_places(other);
-    });
-}
-
-Request* claim(Lane& lane, std::uint32_t uid) noexcept {
-    for (Request& request : lane.requests) {
+Request* claim(std::uint32_t uid) noexcept {
+    for (Request& request : places) {
         auto expected = Request::State::free;
         // Pairs with the thread's store when it was done with the one before.
         if (!request.state.compare_exchange_strong(expected, Request::State::filling,
                                                    std::memory_order_acquire))
             continue;
-        request.uid.store(uid, std::memory_order_relaxed);
+        request.uid = uid;
         return &request;
     }
     return nullptr;
 }
 
-void hand_over(Lane& lane, Request& request) noexcept {
+void hand_over(Request& request) noexcept {
     // Pairs with the thread's load.
     request.state.store(Request::State::waiting, std::memory_order_release);
-    ::sem_post(&lane.work);
+    ::sem_post(&work);
+}
+
+void wake_all() noexcept {
+    for (std::size_t i = 0; i < threads_count; ++i) ::sem_post(&work);
 }
 
 }  // namespace
 
 Result<void> SlowCalls::begin() noexcept {
-    const ThreadGuard guard(mutex);
-    if (process != ::getpid()) forget_the_parents();
-    for (Lane& lane : lanes) {
-        if (lane.running) continue;
-        ::sem_init(&lane.work, 0, 0);
-        int error = start_thread(lane);
-        lane.running = error == 0;
-        if (lane.running) continue;
+    if (const pid_t whose = process; whose != 0 && whose != ::getpid()) forget_the_parents();
+    const ThreadGuard guard(beginning);
+    process = ::getpid();
+    const bool any =
+        std::any_of(threads.begin(), threads.end(), [](const Thread& each) { return each.running; });
+    if (!any) ::sem_init(&work, 0, 0);
+    for (Thread& thread : threads) {
+        if (thread.running) continue;
+        int error = start_thread(thread);
+        thread.running = error == 0;
+        if (thread.running) continue;
         if (error == EAGAIN) error = ENOMEM;  // too many threads, or no memory for a stack
-        if (users == 0) {
-            for (Lane& other : lanes) ::sem_post(&other.work);
-        }
+        if (users == 0) wake_all();           // one that was started ends again
         return failure(Error::from_errno("serving a name, a thread for slow calls", error));
     }
     ++users;
@@ -257,43 +272,40 @@ Result<void> SlowCalls::begin() noexcept {
 }
 
 void SlowCalls::share() noexcept {
-    const ThreadGuard guard(mutex);
+    const ThreadGuard guard(beginning);
     ++users;
 }
 
 void SlowCalls::end() noexcept {
-    const ThreadGuard guard(mutex);
-    if (process != ::getpid() || --users > 0) return;
-    for (Lane& lane : lanes) ::sem_post(&lane.work);
+    const ThreadGuard guard(beginning);
+    if (process == ::getpid() && --users == 0) wake_all();
 }
 
 bool SlowCalls::close(std::uint32_t uid, Fd socket) noexcept {
     ::shutdown(socket.get(), SHUT_RDWR);  // nothing more gets in, and the peer hears of it now
-    Lane& lane = lane_for(uid);
-    Request* const request = claim(lane, uid);
-    if (request == nullptr) {
-        static_cast<void>(socket.release());
-        return false;
-    }
-    request->socket = socket.release();
-    hand_over(lane, *request);
+    Request* const request = claim(uid);
+    const int number = socket.release();
+    if (request == nullptr) return false;
+    request->socket = number;
+    hand_over(*request);
     return true;
 }
 
 bool SlowCalls::seal(std::uint32_t uid, Fd region, std::size_t size, Fd done) noexcept {
-    Lane& lane = lane_for(uid);
-    Request* const request = claim(lane, uid);
+    Request* const request = claim(uid);
     if (request == nullptr) return false;
     request->region = region.release();
     request->region_size = size;
     request->done = done.release();
-    hand_over(lane, *request);
+    hand_over(*request);
     return true;
 }
 
 bool SlowCalls::crowded() noexcept {
-    return std::any_of(lanes.begin(), lanes.end(),
-                       [](const Lane& lane) { return taken_places(lane) >= places_for_connections; });
+    const auto taken = std::count_if(places.begin(), places.end(), [](const Request& each) {
+        return each.state.load(std::memory_order_relaxed) != Request::State::free;
+    });
+    return taken >= static_cast<long>(places_for_connections);
 }
 
 }  // namespace weir::ipc

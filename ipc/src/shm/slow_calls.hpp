@@ -7,8 +7,8 @@
 // is sealing a stranger's region, which has to wait for a write(2) into it that is under way, and that one for the memory
 // that it reads from.
 //
-// Two threads make them, for all servers of the process. While a user has a call under way, its others go to the same
-// thread. So who makes calls last waits for them itself, and other users have the other thread.
+// Two threads make them, for all servers of the process. While one of them makes a call for a user, the other makes none
+// for the same. So who makes calls last waits for them itself, and other users have the other thread.
 //
 // A request owns its descriptors: whoever made it has given them away. So the threads share nothing with a server but
 // the places of the requests, and a server that is gone is not missed.
