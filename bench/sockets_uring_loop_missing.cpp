@@ -14,4 +14,8 @@ void serve_by_uring_polls(std::span<const int>) {
     skip("built without liburing");
 }
 
+void serve_by_uring_whole(std::span<const int>) {
+    skip("built without liburing");
+}
+
 }  // namespace bench
