@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -468,20 +469,44 @@ void closes_a_socket(std::uint32_t uid) {
     CHECK(::recv(ours.get(), &byte, 1, 0) == 0);
     while (::fcntl(ends[1], F_GETFD) >= 0) std::this_thread::yield();
 }
-TEST_CASE("slow calls are made for whoever begins, also again, and in a child that was forked meanwhile") {
+TEST_CASE("slow calls are made for whoever begins, and again") {
     for (int round = 0; round < 3; ++round) {
         REQUIRE(SlowCalls::begin().has_value());
         closes_a_socket(1'000);
         closes_a_socket(1'001);
-        const auto end = run_in_child([] {
-            REQUIRE(SlowCalls::begin().has_value());
-            closes_a_socket(1'000);
-            SlowCalls::end();
-            return 0;
-        });
-        CHECK(end.exit_status == 0);
         SlowCalls::end();
     }
+}
+
+// In a child that was forked beside threads qemu's user mode may fail when that starts threads of its own.
+bool forked_child_can_start_threads() {
+    const auto end = run_in_child([] {
+        std::mutex both_started;
+        std::unique_lock lock(both_started);
+        const auto waits = [&both_started] { const std::lock_guard until(both_started); };
+        std::thread one(waits);
+        std::thread other(waits);
+        lock.unlock();
+        one.join();
+        other.join();
+        return 0;
+    });
+    return end.exit_status == 0;
+}
+TEST_CASE("slow calls are made in a child that was forked meanwhile") {
+    REQUIRE(SlowCalls::begin().has_value());
+    closes_a_socket(1'000);
+    const bool possible = forked_child_can_start_threads();
+    const auto end = run_in_child([possible] {
+        if (!possible) return 0;
+        REQUIRE(SlowCalls::begin().has_value());
+        closes_a_socket(1'000);
+        SlowCalls::end();
+        return 0;
+    });
+    SlowCalls::end();
+    if (!possible) skip("a child that was forked beside threads cannot start any here (an emulator)");
+    CHECK(end.exit_status == 0);
 }
 TEST_CASE("what was asked for is done when its server has gone, and a region that is no memory is refused") {
     const Fd done(::eventfd(0, EFD_CLOEXEC));
