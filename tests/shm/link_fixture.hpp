@@ -8,6 +8,7 @@
 #include "support/report_log.hpp"
 
 #include <filesystem>
+#include <thread>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,12 @@ inline std::size_t open_descriptors() {
     std::size_t count = 0;
     for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
     return count;
+}
+/// Whether there are `count` again, now or when the threads for slow calls have closed what they were given.
+inline bool back_to_descriptors(std::size_t count) {
+    const auto until = MonotonicClock::now() + std::chrono::seconds(20);
+    while (open_descriptors() != count && MonotonicClock::now() < until) std::this_thread::yield();
+    return open_descriptors() == count;
 }
 
 /// A server's owner: one region, remembers what it was told. Pinned.

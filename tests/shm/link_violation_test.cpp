@@ -160,7 +160,7 @@ TEST_CASE(
     must_turn_out({LinkViolation::descriptors, Deed::After::attaching,
                    [](ClientByHand& client) { send_with_descriptor(client, ipc::ring_packet); },
                    BellKind::packet, true});
-    CHECK(open_descriptors() == descriptors_before);
+    CHECK(back_to_descriptors(descriptors_before));
 }
 
 Task<> client_keeps_them(Scheduler& scheduler, const ipc::RuntimeDirectory& directory) {
