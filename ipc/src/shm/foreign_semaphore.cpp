@@ -4,11 +4,11 @@
 // another process might take. So it waits in slices, while it waits at all.
 #include "weir/ipc/shm/foreign_semaphore.hpp"
 
-#include <algorithm>
+#include "sys/threads.hpp"
+
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <cstring>
 #include <ctime>
 #include <unistd.h>
@@ -38,21 +38,10 @@ Result<void> ForeignSemaphore::open(std::string_view name) noexcept {
     }
     wanted_ = false;
     ending_ = false;
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    const auto least = static_cast<std::size_t>(PTHREAD_STACK_MIN);
-    int error = ::pthread_attr_setstacksize(&attributes, std::max(stack_bytes, least));
-    if (error == 0) error = ::pthread_create(&thread_, &attributes, thread_main, this);
-    ::pthread_attr_destroy(&attributes);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    const int error = sys::start_thread(thread_, stack_bytes, thread_main, this);
     started_ = error == 0;
     if (started_) return {};
     close();
-    if (error == EAGAIN) error = ENOMEM;  // too many threads, or no memory for its stack
     return failure(Error::from_errno(opening, error));
 }
 

@@ -10,14 +10,13 @@
 
 #include "core/thread_mutex.hpp"
 #include "sys/calls.hpp"
+#include "sys/threads.hpp"
 #include "weir/ipc/shm/region.hpp"
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <climits>
-#include <csignal>
 #include <cstring>
 #include <new>
 #include <pthread.h>
@@ -145,7 +144,6 @@ Request* find_work() noexcept {
         // Pairs with the store of who filled it.
         if (request.state.load(std::memory_order_acquire) != Request::State::waiting || busy_for(request.uid))
             continue;
-        next_place = (next_place + i + 1) % places_count;
         return &request;
     }
     return nullptr;
@@ -156,6 +154,7 @@ Request* pick(Thread& self) noexcept {
     self.busy = false;
     Request* const request = find_work();
     if (request == nullptr) return nullptr;
+    next_place = static_cast<std::size_t>(request - places.data() + 1) % places_count;
     request->state.store(Request::State::running, std::memory_order_relaxed);
     self.busy = true;
     self.uid = request->uid;
@@ -197,23 +196,6 @@ void* run_thread(void* thread) noexcept {
 }
 
 // --- at the servers
-
-int start_thread(Thread& self) noexcept {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    const auto least = static_cast<std::size_t>(PTHREAD_STACK_MIN);
-    int error = ::pthread_attr_setstacksize(&attributes, std::max(stack_bytes, least));
-    pthread_t thread{};
-    if (error == 0) error = ::pthread_create(&thread, &attributes, run_thread, &self);
-    ::pthread_attr_destroy(&attributes);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return error;
-}
 
 // In a child that was forked the threads are not there, what they were to do is its parent's, and a mutex that one of them
 // had is nobody's. A child that has just been forked is alone with it.
@@ -260,11 +242,14 @@ Result<void> SlowCalls::begin() noexcept {
     if (!any) ::sem_init(&work, 0, 0);
     for (Thread& thread : threads) {
         if (thread.running) continue;
-        int error = start_thread(thread);
+        pthread_t started{};
+        const int error = sys::start_thread(started, stack_bytes, run_thread, &thread);
         thread.running = error == 0;
-        if (thread.running) continue;
-        if (error == EAGAIN) error = ENOMEM;  // too many threads, or no memory for a stack
-        if (users == 0) wake_all();           // one that was started ends again
+        if (thread.running) {
+            ::pthread_detach(started);
+            continue;
+        }
+        if (users == 0) wake_all();  // one that was started ends again
         return failure(Error::from_errno("serving a name, a thread for slow calls", error));
     }
     ++users;

@@ -5,10 +5,9 @@
 // has gone, back to the free list by whoever lets go last, the thread or the cancelled await.
 #include "weir/io/worker.hpp"
 
-#include <algorithm>
+#include "sys/threads.hpp"
+
 #include <cerrno>
-#include <climits>
-#include <csignal>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -37,24 +36,13 @@ Result<void> Worker::start(const WorkerOptions& options) noexcept {
         slot.state = WorkerSlot::State::free;
         slot.next = std::exchange(free_, &slot);
     }
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_t attributes;
-    ::pthread_attr_init(&attributes);
-    const auto least = static_cast<std::size_t>(PTHREAD_STACK_MIN);
-    int error = ::pthread_attr_setstacksize(&attributes, std::max(options.stack_bytes, least));
+    int error = 0;
     while (error == 0 && started_ < threads_.size()) {
-        error = ::pthread_create(&threads_[started_], &attributes, thread_main, this);
+        error = sys::start_thread(threads_[started_], options.stack_bytes, thread_main, this);
         if (error == 0) ++started_;
     }
-    ::pthread_attr_destroy(&attributes);
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (error == 0) return {};
     close();
-    // Too many threads, or no memory for a stack: the system says EAGAIN to both.
-    if (error == EAGAIN) error = ENOMEM;
     return failure(Error::from_errno(operation, error));
 }
 
