@@ -2,17 +2,7 @@
 //
 // A link's slot watches three descriptors: the attach socket from its first moment on; the process at the other end,
 // since a forked child of it may hold the socket open; and the bell while it is armed. The end of either of the first
-// two is the end of the link, after a last look for a goodbye in the socket.
-//
-// Bells that are packets come through the socket. They are told of when it has been read empty; one that came before the
-// bell was armed is kept for then. The slot's timer, which only a handshake needs otherwise, makes up for a ring that was
-// withheld, and tells of one that was kept.
-//
-// A packet wakes this process whether it likes to or not, so who sends them must not decide how often that is. Rings that
-// bring news, which the owner knows, cost less than what they are for. For those in vain there is a little patience; then
-// the socket is not watched but looked at by the timer, once a millisecond, all such links in the same moment. So it is
-// where a look finds more than a few packets, since who rings for news rings once for each of our sleeps: they are read a
-// few at a time, and who goes on so is turned out.
+// two is the end of the link, after a last look for a goodbye in the socket. Bells are link_bell.cpp's.
 #include "weir/ipc/shm/link.hpp"
 
 #include "shm/link_end.hpp"
@@ -35,24 +25,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Duration ring_pause = 1ms;  // before a ring that was withheld is made up for
-constexpr Duration ring_long = 20us;
-constexpr Duration ring_share = 5us;  // of our time, for each token that a ring takes
-constexpr Duration rest_span = 1ms;
 constexpr Duration owing_first = 1ms;  // a peer that hangs up throws away what it has not read a moment later
 constexpr Duration owing_pause = 1s;
 constexpr int packets_max = 4;  // in one look
 constexpr int floods_max = 64;  // looks that all find more
-constexpr std::uint8_t credit_max = 64;
 // Of the attach socket: many times what an honest peer leaves unread, and all that one which never reads can hold.
 constexpr int unread_bytes_max = 16 * 1024;
-
-// Of our thread alone: who is woken may run in its place before the send returns.
-Duration processor_time() noexcept {
-    timespec time{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);
-}
 
 // What the kernel says of all users that have no number in our user namespace.
 constexpr std::uint32_t unnamed_uid = 65'534;
@@ -253,14 +231,6 @@ void LinkEnd::watch_socket(Link& link) noexcept {
     if (!slot.watching(socket_watch) && slot.watch_readable(socket_watch) < 0) lose(link, LinkState::lost);
 }
 
-// At the next full millisecond, so that all that rest are looked at together.
-void LinkEnd::rest(Link& link) noexcept {
-    const Instant now = link.slot_->scheduler().now();
-    link.resting_ = true;
-    link.look_at_ = after(now, rest_span - Duration(to_ns(now) % rest_span.count()));
-    if (!link.slot_->timer_armed()) link.slot_->arm_timer(link.look_at_ - now);
-}
-
 bool LinkEnd::on_packet(Link& link, const std::byte* packet, std::size_t size, bool descriptors,
                         bool& rang) noexcept {
     if (descriptors) {
@@ -390,97 +360,6 @@ void LinkEnd::close(Link& link) noexcept {
 
 Scheduler& Link::scheduler() const noexcept {
     return slot_->scheduler();
-}
-
-// What does not fit in the socket is a ring behind many that the peer has not heard yet.
-void LinkEnd::ring_by_packet(Link& link) noexcept {
-    if (link.state_ != LinkState::attached || link.withheld_) return;
-    LinkSlot& slot = *link.slot_;
-    const Instant now = slot.scheduler().now();
-    if (link.rings_.take(now)) {
-        const Duration before = link.dear_ ? processor_time() : Duration::zero();
-        const long sent = sys::send(slot.fd(socket_watch), &ring_packet, sizeof(ring_packet));
-        if (!link.trusted_) charge_for_ring(link, now, before);
-        if (sent != -ENOBUFS && sent != -ENOMEM) {
-            ++link.bells_rung_;
-            return;
-        }
-    }
-    link.withheld_ = true;
-    if (!slot.timer_armed()) slot.arm_timer(ring_pause);
-}
-
-// A filter or thousands of pollers at the peer's socket make a send to it take milliseconds of our time. Those cost a
-// system call to find out, so it is done only after one took long, which may have been another process's turn.
-void LinkEnd::charge_for_ring(Link& link, Instant began, Duration before) noexcept {
-    const Instant now = link.slot_->scheduler().now();
-    if (link.dear_) link.rings_.take_more(now, std::min(now - began, processor_time() - before) / ring_share);
-    if (now - began >= ring_long) link.dear_ = true;
-}
-
-bool LinkEnd::heard_by_packet(Link& link) noexcept {
-    if (std::exchange(link.armed_, false)) {
-        ++link.bells_heard_;
-        signal(link);
-        if (link.slot_->closing() || link.state_ != LinkState::attached) return true;
-    } else {
-        link.heard_early_ = true;
-    }
-    void* owner = nullptr;
-    const LinkHooks* const hooks = hooks_of(link, owner);
-    if (hooks == nullptr || hooks->news == nullptr) return true;
-    const std::uint32_t news = hooks->news(owner, link);
-    if (news != std::exchange(link.news_, news)) {
-        // As many again may be in vain: of those that cross with a look of ours that finds the news first.
-        link.credit_ = std::min<std::uint8_t>(credit_max, static_cast<std::uint8_t>(link.credit_ + 2));
-        return true;
-    }
-    if (link.credit_ > 0) {
-        --link.credit_;
-        return true;
-    }
-    return link.vain_.take(link.slot_->scheduler().now());
-}
-
-void LinkEnd::attached_timer(Link& link) noexcept {
-    LinkSlot& slot = *link.slot_;
-    if (std::exchange(link.withheld_, false)) ring_by_packet(link);
-    if (link.armed_ && std::exchange(link.heard_early_, false)) {
-        link.armed_ = false;
-        ++link.bells_heard_;
-        signal(link);
-        if (slot.closing() || link.state_ != LinkState::attached) return;
-    }
-    if (!link.resting_) return;
-    const Instant now = slot.scheduler().now();
-    if (now < link.look_at_) {
-        if (!slot.timer_armed()) slot.arm_timer(link.look_at_ - now);
-        return;
-    }
-    read_packets(link);
-}
-
-void Link::ring_bell() noexcept {
-    if (bell_ == BellKind::packet) return LinkEnd::ring_by_packet(*this);
-    if (bell_out_ < 0) return;
-    ++bells_rung_;
-    const std::uint64_t one = 1;
-    // It can fail only when it was rung 2^64 - 2 times without being heard.
-    [[maybe_unused]] const auto written = ::write(bell_out_, &one, sizeof(one));
-}
-
-void Link::arm_bell() noexcept {
-    if (state_ != LinkState::attached || bell_armed()) return;
-    if (bell_ == BellKind::packet) {
-        armed_ = true;
-        if (heard_early_) slot_->arm_timer(Duration::zero());
-        return;
-    }
-    if (slot_->watch_counter(bell_watch) < 0) LinkEnd::lose(*this, LinkState::lost);
-}
-
-bool Link::bell_armed() const noexcept {
-    return armed_ || slot_->watching(bell_watch);
 }
 
 void Link::turn_out(LinkViolation violation) noexcept {

@@ -100,16 +100,18 @@ public:
     /// Reads what an attached peer sent, as much as it may at one time, and sees to the next look.
     static void read_packets(Link& link) noexcept;
     static void watch_socket(Link& link) noexcept;
-    /// The next look at the socket is the timer's.
-    static void rest(Link& link) noexcept;
     static void signal(Link& link) noexcept;
     static const LinkHooks* hooks_of(const Link& link, void*& owner) noexcept;
+
+    // --- both ends: bells (link_bell.cpp)
     static void ring_by_packet(Link& link) noexcept;
     /// After a send to a peer that is not trusted: it pays for the time that it took since `began`, or since the thread
     /// had run for `before`.
     static void charge_for_ring(Link& link, Instant began, Duration before) noexcept;
     /// Tells of the rings that were in the socket. False if they were in vain, and too many of them are.
     static bool heard_by_packet(Link& link) noexcept;
+    /// The next look at the socket is the timer's.
+    static void rest(Link& link) noexcept;
     static void attached_timer(Link& link) noexcept;
 
     // --- at the server: who is let in (link_admission.cpp)
