@@ -6,11 +6,12 @@
 #include "io/running.hpp"
 #include "io/temporary_directory.hpp"
 #include "support/report_log.hpp"
+#include "support/skip.hpp"
 
 #include <filesystem>
-#include <thread>
 #include <optional>
 #include <string>
+#include <thread>
 
 namespace weir::test {
 
@@ -34,6 +35,11 @@ inline bool back_to_descriptors(std::size_t count) {
     const auto until = MonotonicClock::now() + std::chrono::seconds(20);
     while (open_descriptors() != count && MonotonicClock::now() < until) std::this_thread::yield();
     return open_descriptors() == count;
+}
+
+/// Servers have no threads for slow calls there.
+inline void skip_where_time_is_simulated() {
+    if (on_simulated()) skip("where time is simulated there are no strangers, and no other threads");
 }
 
 /// A server's owner: one region, remembers what it was told. Pinned.
