@@ -7,6 +7,7 @@
 #include <weir/sys/message.hpp>
 
 #include "running.hpp"
+#include "tcp_pair.hpp"
 #include "support/cut_descriptors.hpp"
 #include "support/skip.hpp"
 #include "temporary_directory.hpp"
@@ -22,26 +23,6 @@ using namespace weir;
 using namespace weir::test;
 
 constexpr Duration patience = 20s;
-
-struct TcpPair {
-    TcpStream near;  // reads
-    TcpStream far;
-};
-Task<> accepts_into(Scheduler&, TcpListener& listener, TcpStream& peer) {
-    WEIR_CO_TRY(peer, listener.accept());
-}
-Task<> connects_into(Scheduler&, SocketAddress address, TcpStream& stream) {
-    WEIR_CO_TRY(stream, TcpStream::connect(address));
-}
-Task<TcpPair> tcp_pair(Scheduler& scheduler) {
-    WEIR_CO_TRY(auto listener, TcpListener::bind(SocketAddress::v4({127, 0, 0, 1}, 0)));
-    WEIR_CO_TRY(const SocketAddress address, listener.local());
-    TcpPair made;
-    WEIR_CO_CHECK(
-        all_of(accepts_into(scheduler, listener, made.near), connects_into(scheduler, address, made.far)));
-    WEIR_CO_CHECK(made.far.set_nodelay(true));
-    co_return made;
-}
 
 bool on_epoll(const Scheduler& scheduler) {
     return scheduler.backend_name() == "epoll";
@@ -107,8 +88,11 @@ Task<> comes_unawaited(Scheduler& scheduler, Stream& near, Stream& far) {
 
 template <class Case>
 Task<> over_tcp(Scheduler& scheduler, Case run_case) {
-    WEIR_CO_TRY(auto pair, tcp_pair(scheduler));
-    WEIR_CO_CHECK(run_case(scheduler, pair.near, pair.far));
+    TcpStream near;  // reads
+    TcpStream far;
+    WEIR_CO_CHECK(joins(scheduler, loopback(), far, near));
+    WEIR_CO_CHECK(far.set_nodelay(true));
+    WEIR_CO_CHECK(run_case(scheduler, near, far));
 }
 template <class Case>
 Task<> over_unix(Scheduler& scheduler, Case run_case, bool descriptors) {
@@ -141,15 +125,18 @@ TEST_CASE("bytes that come while nobody reads are there for the next read") {
 
 // The kernel cuts a read short at an urgent byte, and tells of it in the same event.
 Task<> passes_urgent(Scheduler& scheduler) {
-    WEIR_CO_TRY(auto pair, tcp_pair(scheduler));
-    WEIR_CO_CHECK(warms_up(scheduler, pair.near, pair.far));
-    WEIR_CO_TRY(const char first, reads_while(scheduler, pair.near, pair.far, [](TcpStream& stream) {
+    TcpStream near;  // reads
+    TcpStream far;
+    WEIR_CO_CHECK(joins(scheduler, loopback(), far, near));
+    WEIR_CO_CHECK(far.set_nodelay(true));
+    WEIR_CO_CHECK(warms_up(scheduler, near, far));
+    WEIR_CO_TRY(const char first, reads_while(scheduler, near, far, [](TcpStream& stream) {
                     CHECK_IN_TASK(::send(stream.fd(), "a", 1, MSG_NOSIGNAL) == 1);
                     CHECK_IN_TASK(::send(stream.fd(), "!", 1, MSG_NOSIGNAL | MSG_OOB) == 1);
                     CHECK_IN_TASK(::send(stream.fd(), "b", 1, MSG_NOSIGNAL) == 1);
                 }));
     CHECK_IN_TASK(first == 'a');
-    WEIR_CO_TRY(const char second, reads_one(scheduler, pair.near));
+    WEIR_CO_TRY(const char second, reads_one(scheduler, near));
     CHECK_IN_TASK(second == 'b');
 }
 TEST_CASE("bytes behind an urgent one are read") {
@@ -179,9 +166,12 @@ TEST_CASE("bytes behind descriptors that nobody takes are read") {
 }
 
 Task<> knows_empty(Scheduler& scheduler) {
-    WEIR_CO_TRY(auto pair, tcp_pair(scheduler));
-    WEIR_CO_CHECK(warms_up(scheduler, pair.near, pair.far));
-    WEIR_CO_TRY(const DescriptorEntry* const entry, pair.near.entry_in(scheduler));
+    TcpStream near;  // reads
+    TcpStream far;
+    WEIR_CO_CHECK(joins(scheduler, loopback(), far, near));
+    WEIR_CO_CHECK(far.set_nodelay(true));
+    WEIR_CO_CHECK(warms_up(scheduler, near, far));
+    WEIR_CO_TRY(const DescriptorEntry* const entry, near.entry_in(scheduler));
     CHECK_IN_TASK((entry->note == told_of::drained) == on_epoll(scheduler));
 }
 TEST_CASE("a TCP stream that a read left room of is known to be empty, with epoll") {

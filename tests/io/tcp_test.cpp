@@ -4,6 +4,7 @@
 
 #include "files_used_up.hpp"
 #include "running.hpp"
+#include "tcp_pair.hpp"
 #include "support/child.hpp"
 #include "support/forbid_call.hpp"
 #include "support/skip.hpp"
@@ -22,25 +23,8 @@ using namespace std::chrono_literals;
 using namespace weir;
 using namespace weir::test;
 
-SocketAddress loopback(std::uint16_t port = 0) {
-    return SocketAddress::v4({127, 0, 0, 1}, port);
-}
 bool has_v6() {
     return TcpListener::bind(*SocketAddress::parse("[::1]:0")).has_value();
-}
-
-// On the simulated backend time does not pass while the kernel's own loopback works; it does its work at once.
-Task<> accepts_into(Scheduler&, TcpListener& listener, TcpStream& peer) {
-    WEIR_CO_TRY(peer, listener.accept());
-}
-Task<> connects_into(Scheduler&, SocketAddress address, TcpStream& stream) {
-    WEIR_CO_TRY(stream, TcpStream::connect(address));
-}
-Task<> joins(Scheduler& scheduler, SocketAddress at, TcpStream& client, TcpStream& server) {
-    WEIR_CO_TRY(auto listener, TcpListener::bind(at));
-    WEIR_CO_TRY(const SocketAddress address, listener.local());
-    WEIR_CO_CHECK(
-        all_of(accepts_into(scheduler, listener, server), connects_into(scheduler, address, client)));
 }
 
 Task<> both_ends(Scheduler& scheduler, SocketAddress at) {

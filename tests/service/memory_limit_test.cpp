@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Services whose processes live in control groups, and what a group's memory limit does to them.
-#include "service_place.hpp"
+#include "service_pair.hpp"
 
 #include "io/victim.hpp"
 #include "support/memory_group.hpp"
@@ -174,16 +174,11 @@ TEST_CASE("a client that the kernel ends at its memory limit has its calls cance
         WEIR_CO_TRY(auto server, Adder::Server::create(of, adder, where.served({.clients_max = 4})));
         WEIR_CO_TRY(auto lost, server.next().within(30s));
         WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
-        const auto serves = [](Scheduler&, Adder::Server& of_all) -> Task<> {
-            for (int i = 0; i < 50; ++i) {
-                WEIR_CO_TRY(auto call, of_all.next().within(30s));
-                call.reply({.sum = std::int64_t{call->left} + call->right});
-            }
-        };
         const auto asks = [](Scheduler& in, Adder::Client& by) -> Task<> {
             for (std::int32_t i = 0; i < 50; ++i) WEIR_CO_CHECK(ask_well(in, by, i));
         };
-        WEIR_CO_CHECK(all_of(serves(of, server), asks(of, client), lost.cancelled().within(30s)));
+        WEIR_CO_CHECK(
+            all_of(weir::test::serve(of, server, 50), asks(of, client), lost.cancelled().within(30s)));
         CHECK_IN_TASK(server.clients() == 1);
         CHECK_IN_TASK(server.breaches() == 0);
     }(*running, place));

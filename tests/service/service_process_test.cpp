@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A service between processes, some of which are killed or stopped.
-#include "service_place.hpp"
+#include "service_pair.hpp"
 
 #include "io/victim.hpp"
 #include "shm/starved.hpp"
@@ -242,17 +242,11 @@ TEST_CASE(
         }
         CHECK_IN_TASK(next < 20);
         CHECK_IN_TASK(!stream.is_cancelled());
-        const auto serves = [](Scheduler&, Adder::Server& all) -> Task<> {
-            for (int i = 0; i < 50; ++i) {
-                WEIR_CO_TRY(auto call, all.next().within(30s));
-                call.reply({.sum = std::int64_t{call->left} + call->right});
-            }
-        };
         const auto asks = [](Scheduler& in, Adder::Client& client) -> Task<> {
             for (std::int32_t i = 0; i < 50; ++i) WEIR_CO_CHECK(ask_well(in, client, i));
         };
         WEIR_CO_TRY(auto client, Adder::Client::open(of, adder, where.opened()).within(30s));
-        WEIR_CO_CHECK(all_of(serves(of, server), asks(of, client)));
+        WEIR_CO_CHECK(all_of(weir::test::serve(of, server, 50), asks(of, client)));
         reader.go_on();
         while (next < 20) WEIR_CO_CHECK(stream.send({.sum = next++}).within(30s));
         stream.finish();
