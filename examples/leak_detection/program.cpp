@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace leak {
@@ -68,18 +67,6 @@ weir::Task<> await_supervisors_end(weir::Scheduler&) {
         std::array<std::byte, 64> nothing;
         WEIR_CO_TRY(const auto bytes, input.read(nothing));
         if (bytes.empty()) co_return;
-    }
-}
-
-void leave_directory(const char* directory) {
-    struct stat status {};
-    const bool shared = ::stat(directory, &status) == 0 && (status.st_mode & S_ISVTX) != 0;
-    if (shared && status.st_uid != ::geteuid()) return;  // its owner does
-    // Nobody tells when the others have taken their files with them, and the scheduler has ended: two seconds at most.
-    constexpr int tries_max = 200;
-    for (int tried = 0; tried < (shared ? tries_max : 1); ++tried) {
-        if (::rmdir(directory) == 0 || (errno != ENOTEMPTY && errno != EEXIST)) return;
-        if (shared) ::usleep(10'000);
     }
 }
 

@@ -103,8 +103,12 @@ bool parent_is_gone();
 /// wrong_kind, where standard input is no pipe; cancelled.
 weir::Task<> await_supervisors_end(weir::Scheduler& scheduler);
 
-/// For a process that leaves a runtime directory whose supervisor was killed: removes it if it is empty.
-/// Where the directory is ours and others may lie in it, waits up to two seconds for them to remove what is theirs.
+/// Removes whatever the processes of a system may have left in its directory.
+void sweep_directory(const char* directory);
+
+/// For a process that leaves a runtime directory whose supervisor was killed: removes it if it is empty. Where the
+/// directory is ours and others have their files in it, waits up to two seconds for them to remove those, then does it for
+/// them.
 void leave_directory(const char* directory);
 
 /// Who may be at the other end of what lies between acquisition and detector, besides root: `--peer-user`, or our own

@@ -157,23 +157,15 @@ RuntimeError RuntimeDirectory::take_lock(const Users& users) {
         if (!ours) return RuntimeError{path_}.append(" belongs to somebody else");
         const bool owned = ::geteuid() != 0 || ::fchown(fd, owner, group) == 0;
         if (!owned || ::fchmod(fd, mode) < 0) return failed("preparing", path_);
-        sweep();
+        sweep_directory(path_);
         return {};
     }
     return RuntimeError{path_}.append(" is in use by another supervisor");
 }
 
-void RuntimeDirectory::sweep() const {
-    for (const std::string_view name :
-         {samples_name, control_name, answers_name, alarms_name, commands_name, state_name}) {
-        ::unlink(RuntimePath{path_, name}.c_str());
-        ::unlink(RuntimePath{path_, BoundedText<64>{name}.append(".lock").view()}.c_str());
-    }
-}
-
 void RuntimeDirectory::remove() {
     if (path_[0] == '\0') return;
-    sweep();
+    sweep_directory(path_);
     ::rmdir(path_);  // what is not empty stays
     if (base_[0] != '\0') ::rmdir(base_);
     path_[0] = '\0';

@@ -72,7 +72,6 @@ public:
 private:
     RuntimeError choose_path(const Users& users);
     RuntimeError take_lock(const Users& users);
-    void sweep() const;
 
     char path_[128] = "";
     char base_[128] = "";  // made by us too, if not empty

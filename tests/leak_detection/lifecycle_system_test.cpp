@@ -109,6 +109,23 @@ TEST_CASE("a killed supervisor takes all others down, and its own directory with
     CHECK(!is_there(directory));
 }
 
+TEST_CASE("a killed supervisor's directory goes, too, when others were killed with it and left their files") {
+    if (::geteuid() != 0) weir::test::skip("not root: the directory is not shared between users");
+    System system{{"--speed", "50"}};
+    const auto directory = system.directory();
+    AlarmClient client{directory};
+    CHECK(client.line().starts_with("state: learning"));
+    const auto processes = system.processes();
+    // Otherwise it would start them again.
+    system.signal(SIGSTOP);
+    REQUIRE(::kill(system.process("acquisition"), SIGKILL) == 0);
+    REQUIRE(::kill(system.process("detector"), SIGKILL) == 0);
+    CHECK(is_there(directory));
+    system.signal(SIGKILL);
+    await_ends(processes);
+    CHECK(!is_there(directory));
+}
+
 TEST_CASE("the next start takes over what a killed supervisor left, dead or still ending") {
     const Folder folder;
     const System::Environment environment{{"WEIR_RUNTIME_DIR", folder.path()}};
