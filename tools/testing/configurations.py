@@ -184,11 +184,13 @@ def install_if_possible(purposes: set[str], allowed: bool) -> None:
         print(f"going on without the packages for: {', '.join(sorted(purposes))}", flush=True)
 
 
-# What a build folder under the same path compiled before, or one under another path without debug information, is not
-# compiled again. ccache wants to be told that a precompiled header may be used, though it is as new as the checkout.
+# What was compiled before, in whatever checkout of this machine, is not compiled again. (Debug information may then name
+# the folder of that other checkout.) ccache wants to be told that a precompiled header may be used, though it is as new as
+# the checkout.
 CACHE = "ccache"
 CACHE_SETTINGS = {
     "CCACHE_BASEDIR": str(ROOT),
+    "CCACHE_NOHASHDIR": "1",
     "CCACHE_SLOPPINESS": "pch_defines,time_macros,include_file_mtime,include_file_ctime",
 }
 
