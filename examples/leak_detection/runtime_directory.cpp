@@ -137,8 +137,8 @@ RuntimeError RuntimeDirectory::take_lock(const Users& users) {
     const uid_t owner = users.alarm_server.user;
     const gid_t group = users.acquisition.group;
     const mode_t mode = users.apart ? 01771 : 0700;
-    // A supervisor that is just ending lets go within two seconds; there is no scheduler yet to wait in.
-    constexpr int tries_max = 100;
+    // A system that is just ending lets go within three seconds (leave_directory()); there is no scheduler yet to wait in.
+    constexpr int tries_max = 200;
     for (int attempt = 0; attempt < tries_max; ++attempt) {
         if (attempt > 0) ::usleep(20'000);
         if (::mkdir(path_, 0700) < 0 && errno != EEXIST) return failed("making", path_);
