@@ -38,6 +38,7 @@ int sockets_main(std::span<char* const> arguments, std::span<const NamedServer> 
 /// The servers that need no library.
 void serve_by_epoll(std::span<const int> sockets);
 void serve_by_uring(std::span<const int> sockets);
+void serve_by_uring_sends(std::span<const int> sockets);
 void serve_by_uring_polls(std::span<const int> sockets);
 void serve_by_uring_whole(std::span<const int> sockets);
 

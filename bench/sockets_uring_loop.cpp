@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The io_uring loops by hand that come first: the receive goes through the ring, which starts with the poll, for the
-// socket is known to be empty; or one lasting poll for each socket tells that a receive is due, which is then a direct
-// call. Sends are direct calls in both. The third does all that io_uring offers: one lasting receive for each socket into
-// buffers that the kernel takes from a ring of them, sends through the ring, registered files; the one call that waits is
-// the only one.
+// The io_uring loops by hand. In the first two the receive goes through the ring, which starts with the poll, for the
+// socket is known to be empty; the send is a direct call, or goes through the ring, too. In the third, one lasting poll for
+// each socket tells that a receive is due, which is then a direct call, as is the send. The last does all that io_uring
+// offers: one lasting receive for each socket into buffers that the kernel takes from a ring of them, sends through the
+// ring, registered files; the one call that waits is the only one.
 
 #include "sockets.hpp"
 
@@ -139,6 +139,31 @@ void serve_by_uring(std::span<const int> sockets) {
             }
             send_back(sockets[index], buffers[index], result);
             receive(index);
+        });
+    }
+}
+
+void serve_by_uring_sends(std::span<const int> sockets) {
+    Ring ring;
+    std::vector<EchoBuffer> buffers(sockets.size());
+    const std::size_t sent = sockets.size();  // in user_data: a send, of the socket with the rest's number
+    const auto receive = [&](std::size_t index) {
+        io_uring_sqe* const sqe = ring.entry(index);
+        io_uring_prep_recv(sqe, sockets[index], buffers[index].data(), buffers[index].size(), 0);
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    };
+    for (std::size_t i = 0; i < sockets.size(); ++i) receive(i);
+    for (std::size_t open = sockets.size(); open > 0;) {
+        ring.wait([&](std::size_t index, int result, bool) {
+            if (result < 0) fail("receive or send");
+            if (index >= sent) {
+                receive(index - sent);
+            } else if (result == 0) {
+                --open;
+            } else {
+                io_uring_prep_send(ring.entry(sent + index), sockets[index], buffers[index].data(),
+                                   static_cast<std::size_t>(result), MSG_NOSIGNAL);
+            }
         });
     }
 }

@@ -10,6 +10,10 @@ void serve_by_uring(std::span<const int>) {
     skip("built without liburing");
 }
 
+void serve_by_uring_sends(std::span<const int>) {
+    skip("built without liburing");
+}
+
 void serve_by_uring_polls(std::span<const int>) {
     skip("built without liburing");
 }

@@ -145,7 +145,7 @@ constexpr Traits read{attempt_read, Direction::in, Queue::read};
 constexpr Traits write{attempt_write, Direction::out};
 constexpr Traits receive{attempt_receive, Direction::in, Queue::receive};
 constexpr Traits receive_tcp{attempt_drain, Direction::in, Queue::receive};
-constexpr Traits send{attempt_send, Direction::out};
+constexpr Traits send{attempt_send, Direction::out, Queue::send};
 constexpr Traits receive_message{attempt_receive_message, Direction::in, Queue::receive_message};
 constexpr Traits send_message{attempt_send_message, Direction::out};
 constexpr Traits accept{attempt_accept, Direction::in};

@@ -2,7 +2,11 @@
 //
 // What the kernel's queue is used for follows measurements. Everything is tried directly first (in the layer
 // above). Then a read from a pipe or socket is left to the queue, which moves the data itself; everything
-// else is a poll through the queue, followed by the try. Writes through the queue would be several times dearer.
+// else is a poll through the queue, followed by the try.
+//
+// A send to a stream is a system call of its own, which is the soonest and cheapest way as long as few have something to
+// do. Where many operations are done in one wait, the sends that follow go through the queue: one system call takes all of
+// them, and they leave a turn later at most.
 //
 // The queue tries a read itself as soon as it gets it. So when a descriptor was empty the last time, which in
 // request and reply it is each time, a direct try beforehand would be a system call for nothing: the next few reads
@@ -24,6 +28,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <poll.h>
+#include <sys/socket.h>
 #include <utility>
 
 namespace weir {
@@ -36,6 +41,8 @@ constexpr std::uint64_t nop_tag = 0;
 constexpr std::size_t transfer_max = std::size_t{1} << 30;  // an entry's size has 32 bits
 // Then one is tried again, lest a stream that is never empty goes the long way for ever.
 constexpr std::uint8_t untried_max = 16;
+// So many done in one wait make a crowd.
+constexpr unsigned crowd = 8;
 
 std::uint64_t tag_of(const Operation& operation) noexcept {
     return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&operation));
@@ -110,6 +117,8 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
         ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
         // It was tried in vain just now, or not at all since it would have been: the queue need not try either.
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    } else if (operation.verb->queue == Queue::send) {
+        ::io_uring_prep_send(sqe, fd, operation.data, size, MSG_NOSIGNAL);
     } else if (operation.verb->queue == Queue::receive_message) {
         // With MSG_DONTWAIT the queue would not wait either.
         constexpr unsigned flags = sys::receive_message_flags & ~MSG_DONTWAIT;
@@ -124,6 +133,10 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
 }
 
 long UringBackend::attempt(Operation& operation) noexcept {
+    if (operation.verb->queue == Queue::send) {
+        operation.polled = done_in_wait_ < crowd;
+        return operation.polled ? attempt_now(operation) : -EAGAIN;
+    }
     if (!moved_by_queue(operation)) return attempt_now(operation);
     std::uint8_t& untried = operation.entry->note;
     if (untried > 0) {
@@ -179,6 +192,7 @@ void UringBackend::submit_cancel(Operation& operation) noexcept {
 }
 
 void UringBackend::finish(Operation& operation) noexcept {
+    ++done_in_wait_;
     if (operation.linked()) operation.unlink();  // it was faster than its cancel
     operation.entry->waiting_in(operation.direction()) = nullptr;
     --in_flight_;
@@ -199,8 +213,8 @@ void UringBackend::on_own_completion(Operation& operation, int result, bool last
     const bool transfer = moved_by_queue(operation);
     long outcome = result;
     // A full buffer of a stream means that there is likely more to read.
-    if (transfer && operation.stream && result >= 0 && static_cast<std::size_t>(result) == operation.size)
-        operation.entry->note = 0;
+    const bool read = transfer && operation.stream && operation.direction() == Direction::in;
+    if (read && result >= 0 && static_cast<std::size_t>(result) == operation.size) operation.entry->note = 0;
     // A poll that fired is followed by the try. What the try finds wins over a cancel that came meanwhile.
     if (!transfer && result >= 0) outcome = attempt_now(operation);
     if (outcome == -EINTR) outcome = -EAGAIN;
@@ -265,6 +279,7 @@ Result<void> UringBackend::wait(Instant until) noexcept {
     if (status < 0 && status != -ETIME && status != -EINTR && status != -EBUSY && status != -EAGAIN) {
         return failure(Error::from_errno("io_uring_enter", -status));
     }
+    done_in_wait_ = 0;
     collect();
     return {};
 }

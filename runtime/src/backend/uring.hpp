@@ -51,6 +51,7 @@ private:
     io_uring ring_{};
     List<OperationLinks> uncancelled_;  // cancels for which there was no room
     bool started_ = false;
+    unsigned done_in_wait_ = 0;
     std::size_t in_flight_ = 0;
 };
 

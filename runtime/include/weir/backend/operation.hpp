@@ -35,6 +35,7 @@ struct Operation : ListNode<OperationLinks> {
             read,             ///< as read(2) does, if it is a stream's or `queued`
             receive,          ///< as recv(2) does
             receive_message,  ///< as recvmsg(2) does
+            send,             ///< as send(2) does
         };
         struct Traits {
             /// Tries it without waiting: the call's result, or the negative errno; -EAGAIN means that it has to wait.
