@@ -109,16 +109,15 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
     if (sqe == nullptr) return -ENOBUFS;
     const int fd = operation.entry->fd;
     const std::size_t size = std::min(operation.size, transfer_max);
-    if (means == Means::lasting_poll) {
-        ::io_uring_prep_poll_multishot(sqe, fd, poll_mask(operation));
-    } else if (means == Means::poll) {
+    if (means != Means::transfer) {
         ::io_uring_prep_poll_add(sqe, fd, poll_mask(operation));
-    } else if (operation.verb->queue == Queue::receive) {
-        ::io_uring_prep_recv(sqe, fd, operation.data, size, 0);
-        // It was tried in vain just now, or not at all since it would have been: the queue need not try either.
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    } else if (operation.verb->queue == Queue::send) {
-        ::io_uring_prep_send(sqe, fd, operation.data, size, MSG_NOSIGNAL);
+        if (means == Means::lasting_poll) sqe->len = IORING_POLL_ADD_MULTI;
+    } else if (operation.verb->queue == Queue::receive || operation.verb->queue == Queue::send) {
+        ::io_uring_prep_recv(sqe, fd, operation.data, size, MSG_NOSIGNAL);  // which only a send heeds
+        if (operation.verb->queue == Queue::send)
+            sqe->opcode = IORING_OP_SEND;
+        else  // It was tried in vain just now, or not at all since it would have been: the queue need not try either.
+            sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
     } else if (operation.verb->queue == Queue::receive_message) {
         // With MSG_DONTWAIT the queue would not wait either.
         constexpr unsigned flags = sys::receive_message_flags & ~MSG_DONTWAIT;
@@ -133,11 +132,10 @@ long UringBackend::queue(Operation& operation, Means means) noexcept {
 }
 
 long UringBackend::attempt(Operation& operation) noexcept {
-    if (operation.verb->queue == Queue::send) {
-        operation.polled = done_in_wait_ < crowd;
-        return operation.polled ? attempt_now(operation) : -EAGAIN;
-    }
+    const bool sends = operation.verb->queue == Queue::send;
+    if (sends) operation.polled = done_in_wait_ < crowd;
     if (!moved_by_queue(operation)) return attempt_now(operation);
+    if (sends) return -EAGAIN;
     std::uint8_t& untried = operation.entry->note;
     if (untried > 0) {
         --untried;
@@ -192,7 +190,6 @@ void UringBackend::submit_cancel(Operation& operation) noexcept {
 }
 
 void UringBackend::finish(Operation& operation) noexcept {
-    ++done_in_wait_;
     if (operation.linked()) operation.unlink();  // it was faster than its cancel
     operation.entry->waiting_in(operation.direction()) = nullptr;
     --in_flight_;
@@ -241,6 +238,7 @@ void UringBackend::on_own_completion(Operation& operation, int result, bool last
 
 void UringBackend::collect() noexcept {
     // One at a time, since completing may submit and so collect again.
+    unsigned done = 0;
     io_uring_cqe* cqe = nullptr;
     while (::io_uring_cq_ready(&ring_) > 0 && ::io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr) {
         const std::uint64_t tag = cqe->user_data;
@@ -248,7 +246,9 @@ void UringBackend::collect() noexcept {
         const std::uint32_t flags = cqe->flags;
         ::io_uring_cqe_seen(&ring_, cqe);
         on_completion(tag, result, flags);
+        ++done;
     }
+    done_in_wait_ = done;
 }
 
 void UringBackend::submit_late_cancels() noexcept {
@@ -279,7 +279,6 @@ Result<void> UringBackend::wait(Instant until) noexcept {
     if (status < 0 && status != -ETIME && status != -EINTR && status != -EBUSY && status != -EAGAIN) {
         return failure(Error::from_errno("io_uring_enter", -status));
     }
-    done_in_wait_ = 0;
     collect();
     return {};
 }
