@@ -118,15 +118,19 @@ void send_back(int socket, const EchoBuffer& buffer, int size) {
     if (send(socket, buffer.data(), static_cast<std::size_t>(size), MSG_NOSIGNAL) != size) fail("send");
 }
 
+void begin_receive(Ring& ring, std::size_t index, int socket, EchoBuffer& buffer) {
+    io_uring_sqe* const sqe = ring.entry(index);
+    io_uring_prep_recv(sqe, socket, buffer.data(), buffer.size(), 0);
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+}
+
 }  // namespace
 
 void serve_by_uring(std::span<const int> sockets) {
     Ring ring;
     std::vector<EchoBuffer> buffers(sockets.size());
     const auto receive = [&](std::size_t index) {
-        io_uring_sqe* const sqe = ring.entry(index);
-        io_uring_prep_recv(sqe, sockets[index], buffers[index].data(), buffers[index].size(), 0);
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        begin_receive(ring, index, sockets[index], buffers[index]);
     };
     for (std::size_t i = 0; i < sockets.size(); ++i) receive(i);
     for (std::size_t open = sockets.size(); open > 0;) {
@@ -148,9 +152,7 @@ void serve_by_uring_sends(std::span<const int> sockets) {
     std::vector<EchoBuffer> buffers(sockets.size());
     const std::size_t sent = sockets.size();  // in user_data: a send, of the socket with the rest's number
     const auto receive = [&](std::size_t index) {
-        io_uring_sqe* const sqe = ring.entry(index);
-        io_uring_prep_recv(sqe, sockets[index], buffers[index].data(), buffers[index].size(), 0);
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+        begin_receive(ring, index, sockets[index], buffers[index]);
     };
     for (std::size_t i = 0; i < sockets.size(); ++i) receive(i);
     for (std::size_t open = sockets.size(); open > 0;) {

@@ -2,7 +2,7 @@
 #include "program.hpp"
 
 #include <cerrno>
-#include <ctime>
+#include <chrono>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -11,13 +11,7 @@
 namespace leak {
 namespace {
 
-constexpr int patience_ms = 2'000;  // others have 900 ms to end
-
-int now_ms() {
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<int>(now.tv_sec % 1'000'000) * 1'000 + static_cast<int>(now.tv_nsec / 1'000'000);
-}
+constexpr auto patience = std::chrono::seconds(2);  // others have 900 ms to end
 
 // Tells when something is removed from a directory. Where the kernel does not let it, it tells nothing.
 class Removals {
@@ -31,9 +25,9 @@ public:
         if (fd_ >= 0) ::close(fd_);
     }
 
-    void await(int span_ms) const {
+    void await(std::chrono::milliseconds span) const {
         pollfd any{.fd = fd_, .events = POLLIN, .revents = 0};
-        if (::poll(&any, 1, span_ms) <= 0 || fd_ < 0) return;
+        if (::poll(&any, 1, static_cast<int>(span.count())) <= 0) return;
         alignas(inotify_event) char events[1'024];
         while (::read(fd_, events, sizeof(events)) > 0) {}
     }
@@ -67,11 +61,11 @@ void leave_directory(const char* directory) {
     }
     if (status.st_uid != ::geteuid()) return;  // its owner does
     const Removals removals{directory};
-    const int began_ms = now_ms();
+    const weir::Instant until = weir::MonotonicClock::now() + patience;
     while (!remove_empty(directory)) {
-        const int left_ms = patience_ms - (now_ms() - began_ms);
-        if (left_ms > 0) {
-            removals.await(left_ms);
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - weir::MonotonicClock::now());
+        if (left.count() > 0) {
+            removals.await(left);
             continue;
         }
         // Who was killed, or could not end in time, has left its files.

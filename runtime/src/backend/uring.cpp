@@ -6,7 +6,7 @@
 //
 // A send to a stream is a system call of its own, which is the soonest and cheapest way as long as few have something to
 // do. Where many operations are done in one wait, the sends that follow go through the queue: one system call takes all of
-// them, and they leave a turn later at most.
+// them, at the end of the turn.
 //
 // The queue tries a read itself as soon as it gets it. So when a descriptor was empty the last time, which in
 // request and reply it is each time, a direct try beforehand would be a system call for nothing: the next few reads

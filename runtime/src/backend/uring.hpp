@@ -51,7 +51,7 @@ private:
     io_uring ring_{};
     List<OperationLinks> uncancelled_;  // cancels for which there was no room
     bool started_ = false;
-    unsigned done_in_wait_ = 0;
+    unsigned done_in_wait_ = 0;  // completions that the last one collected
     std::size_t in_flight_ = 0;
 };
 
