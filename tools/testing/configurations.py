@@ -184,15 +184,16 @@ def install_if_possible(purposes: set[str], allowed: bool) -> None:
         print(f"going on without the packages for: {', '.join(sorted(purposes))}", flush=True)
 
 
-# What was compiled before, in whatever checkout of this machine, is not compiled again. (Debug information may then name
-# the folder of that other checkout.) ccache wants to be told that a precompiled header may be used, though it is as new as
-# the checkout.
+# What a build folder under the same path compiled before, or one under another path without debug information, is not
+# compiled again. ccache wants to be told that a precompiled header may be used, though it is as new as the checkout.
 CACHE = "ccache"
 CACHE_SETTINGS = {
     "CCACHE_BASEDIR": str(ROOT),
-    "CCACHE_NOHASHDIR": "1",
     "CCACHE_SLOPPINESS": "pch_defines,time_macros,include_file_mtime,include_file_ctime",
 }
+# With debug information, too, which may then name the folder of that other checkout. Not for clang: its precompiled headers
+# know the headers in them by their folder.
+CACHE_SETTINGS_GCC = {"CCACHE_NOHASHDIR": "1"}
 
 
 def through_cache(triplet: str) -> str:
@@ -233,4 +234,5 @@ def compile(configuration: Configuration, *targets: str) -> str:
     """Builds what the configuration is for, or the targets alone, and returns what the compilers said."""
     # Suites may run at the same time, and some of them count milliseconds.
     command = ["nice", "-n", "5", "ninja", "-C", str(configuration.folder), *(targets or configuration.targets)]
-    return run(command, env={**CACHE_SETTINGS, **os.environ})
+    of_compiler = CACHE_SETTINGS_GCC if configuration.compiler == "g++" else {}
+    return run(command, env={**CACHE_SETTINGS, **of_compiler, **os.environ})
